@@ -1,0 +1,20 @@
+//! One entry of ours, with its reason.
+
+use jiff::Timestamp;
+
+use crate::key::Key;
+
+/// An entry of our block: `Try_TLS:<key> NO` under a comment that says why, since when and until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Managed {
+    /// What sendmail looks up.
+    pub key: Key,
+    /// The relay it stands for, verbatim as in the ruleset line.
+    pub relay: Box<str>,
+    /// Why, in words; printed in a comment, control characters escaped.
+    pub why: String,
+    /// When it was decided, whole seconds.
+    pub since: Timestamp,
+    /// When it ends, whole seconds, if it does.
+    pub until: Option<Timestamp>,
+}

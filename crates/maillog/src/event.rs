@@ -1,0 +1,150 @@
+//! What the log says, line shapes taken away: the closed set of events that the rest of the house knows.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use crate::relay::Relay;
+use crate::stamp::Stamp;
+
+/// One thing that the log says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event<'a> {
+    /// When the line that ended it was written.
+    pub stamp: Stamp,
+    /// The host that wrote the line, as in the syslog prefix.
+    pub host: Cow<'a, str>,
+    /// The process that wrote the line.
+    pub pid: u32,
+    /// What it says.
+    pub what: What<'a>,
+}
+
+/// The kinds of event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What<'a> {
+    /// A `ruleset=tls_server` line: STARTTLS with the relay broke. Whether mail is stuck for it is not known yet.
+    Attempt(Attempt<'a>),
+    /// The delivery line after an attempt was Deferred: mail is stuck. One for each attempt of the process since its
+    /// last delivery line.
+    Stuck(Stuck<'a>),
+    /// The delivery line after an attempt was Sent: another MX took the mail, or `TLSFallbacktoClear` did.
+    Sent(Attempt<'a>),
+    /// The delivery line after an attempt was neither (a bounce, `Service unavailable`).
+    Failed(Attempt<'a>),
+    /// `STARTTLS=client, relay=…, version=…`: a TLS handshake with the relay succeeded.
+    Success(Success<'a>),
+    /// A bare `stat=Deferred`: a message waits for a relay that this process has already failed with.
+    Waiting(Waiting<'a>),
+    /// `ruleset=try_tls`: an entry of the access map turned TLS off for this relay.
+    TryTls(TryTls<'a>),
+    /// `STARTTLS=client, relay=…, warning=DANE configured in DNS but …`.
+    DaneWarning(Relay<'a>),
+    /// `STARTTLS=server, error: accept failed`: a client's handshake with us broke.
+    ClientFailed(Client<'a>),
+    /// `STARTTLS=server, relay=…, version=…`: a client's handshake with us succeeded.
+    ClientSucceeded(Client<'a>),
+}
+
+/// `arg1` of the `ruleset=tls_server` line: what sendmail thinks broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// The handshake broke after the server's 220.
+    Software,
+    /// The server answered STARTTLS with something that is no reply to it.
+    Protocol,
+    /// Our own host could not start TLS.
+    Config,
+}
+
+/// One broken STARTTLS with a relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt<'a> {
+    /// The relay, verbatim as in the ruleset line.
+    pub relay: Relay<'a>,
+    /// What broke.
+    pub fault: Fault,
+    /// The SMTP reply code of `reject=`: 403, 454, 503, 554. A 5xx comes from a requirement of the admin's.
+    pub code: u16,
+    /// What the `STARTTLS=client, error:` line just before it of the same process said.
+    pub cause: Option<Cause<'a>>,
+}
+
+impl Attempt<'_> {
+    /// Whether it counts towards an entry: `arg1=SOFTWARE` with a 4xx code.
+    pub fn counts(&self) -> bool {
+        self.fault == Fault::Software && (400..500).contains(&self.code)
+    }
+}
+
+/// Why a handshake broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause<'a> {
+    /// Its kind.
+    pub kind: CauseKind,
+    /// `reason=` of the line (OpenSSL's words); empty for sendmail before 8.14.6, which writes none.
+    pub reason: Cow<'a, str>,
+}
+
+/// The kind of a cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CauseKind {
+    /// TLS itself: an alert, a version, a cipher, garbage.
+    Handshake,
+    /// A reset, a close or a timeout: `SSL_error=5` or `SSL_error=2, retry=0`. Weak evidence: the network does that too.
+    Network,
+}
+
+/// Mail that is stuck because of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck<'a> {
+    /// The attempt.
+    pub attempt: Attempt<'a>,
+    /// The relay's address, if the Deferred line is of this relay and names one.
+    pub address: Option<IpAddr>,
+    /// The message.
+    pub queue_id: Cow<'a, str>,
+    /// The recipients, without angle brackets; at most 16, foreign text.
+    pub recipients: Vec<Cow<'a, str>>,
+}
+
+/// A handshake that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Success<'a> {
+    /// The relay, its trailing dot cut.
+    pub relay: Relay<'a>,
+    /// `version=`, for instance `TLSv1.3`.
+    pub version: Cow<'a, str>,
+    /// `verify=`, for instance `OK` or `FAIL`.
+    pub verify: Cow<'a, str>,
+}
+
+/// A message that waits without an attempt of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting<'a> {
+    /// The relay, its trailing dot cut. May be cut in the middle: see [`crate::relay`].
+    pub relay: Relay<'a>,
+    /// The message.
+    pub queue_id: Cow<'a, str>,
+}
+
+/// An entry that was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TryTls<'a> {
+    /// The relay, verbatim.
+    pub relay: Relay<'a>,
+    /// The address sendmail had connected to, where the line shows it.
+    pub address: Option<IpAddr>,
+}
+
+/// A client of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client<'a> {
+    /// The name of its PTR record, if sendmail had one. Foreign text.
+    pub name: Option<Cow<'a, str>>,
+    /// Its address.
+    pub address: IpAddr,
+    /// Whether sendmail marked the name `(may be forged)`.
+    pub may_be_forged: bool,
+    /// `reason=` of a failure; empty for a success.
+    pub reason: Cow<'a, str>,
+}

@@ -1,0 +1,3 @@
+//! trytlsd.
+
+fn main() {}
