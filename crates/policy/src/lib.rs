@@ -1,3 +1,15 @@
-//! When failures become a decision. Pure: no file, no socket, no clock.
+//! When failures become a decision: each guard's rule, which key, and nothing that touches the world.
+//!
+//! [`step::step`] takes one [`input::Input`] and gives changes and effects; `run`, `scan` and the tests are the same
+//! heart and differ only in which effects they carry out. It reads no clock, no file and no socket, and it cannot fail.
 
+pub mod choice;
+pub mod evidence;
 pub mod fact;
+pub mod hold;
+pub mod input;
+pub mod never;
+pub mod record;
+pub mod rules;
+pub mod step;
+pub mod table;

@@ -1,0 +1,160 @@
+//! The evidence against one relay: when its mail was stuck, and at which addresses.
+//!
+//! Kept small, since an attacker with a wildcard MX can invent relays: seconds in 32 bits, at most [`STAMPS`] of them,
+//! at most [`ADDRESSES`] addresses, and no text of the log at all.
+
+use std::net::IpAddr;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::rules::Rules;
+
+/// Moments kept for one relay.
+pub const STAMPS: usize = 32;
+
+/// Addresses kept for one relay.
+pub const ADDRESSES: usize = 8;
+
+/// Stuck attempts of one relay since its last success.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Seconds since 1970 with the number of stuck attempts they stand for, ascending.
+    moments: Vec<Moment>,
+    addresses: Vec<IpAddr>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment {
+    second: u32,
+    attempts: u32,
+}
+
+/// How far the evidence is from a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weight {
+    /// Stuck attempts within the window.
+    pub stuck: u32,
+    /// From the first to the last of them.
+    pub span: SignedDuration,
+    /// Whether both rules are met.
+    pub enough: bool,
+}
+
+impl Evidence {
+    /// Adds a stuck attempt. One that is older than the last (a log that is not in order) is put in its place.
+    pub fn add(&mut self, at: Timestamp, address: Option<IpAddr>) {
+        let second = seconds(at);
+        match self.moments.binary_search_by_key(&second, |m| m.second) {
+            Ok(here) => self.moments[here].attempts += 1,
+            Err(here) => self.moments.insert(here, Moment { second, attempts: 1 }),
+        }
+        if self.moments.len() > STAMPS {
+            self.merge_closest();
+        }
+        if let Some(address) = address {
+            self.add_address(address);
+        }
+    }
+
+    /// The addresses at which mail was stuck, in the order they were seen.
+    pub fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
+    }
+
+    /// Forgets what is older than the window, and weighs the rest as of `now`.
+    pub fn weigh(&mut self, rules: &Rules, now: Timestamp) -> Weight {
+        let oldest = i64::from(seconds(now)) - rules.window.as_secs();
+        self.moments.retain(|m| i64::from(m.second) > oldest);
+        let stuck = self.moments.iter().map(|m| m.attempts).sum();
+        let span = match (self.moments.first(), self.moments.last()) {
+            (Some(first), Some(last)) => {
+                SignedDuration::from_secs(i64::from(last.second) - i64::from(first.second))
+            }
+            _ => SignedDuration::ZERO,
+        };
+        Weight { stuck, span, enough: stuck >= rules.failures && span >= rules.min_span }
+    }
+
+    /// Whether nothing speaks against the relay.
+    pub fn is_empty(&self) -> bool {
+        self.moments.is_empty() && self.addresses.is_empty()
+    }
+
+    /// A success clears: the moments go, the addresses with them.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn add_address(&mut self, address: IpAddr) {
+        if self.addresses.len() < ADDRESSES && !self.addresses.contains(&address) {
+            self.addresses.push(address);
+        }
+    }
+
+    /// Merges the two neighbours that lie closest, never the first: the span stays true, and the count too. What is
+    /// lost is when, within the window, the merged ones fall out of it: a little later than they should.
+    fn merge_closest(&mut self) {
+        let gap = |i: &usize| self.moments[*i].second - self.moments[*i - 1].second;
+        let Some(at) = (2..self.moments.len()).min_by_key(gap) else { return };
+        let earlier = self.moments.remove(at - 1);
+        self.moments[at - 1].attempts += earlier.attempts;
+    }
+}
+
+/// Whole seconds since 1970, clamped to what 32 bits hold (until 2106).
+pub(crate) fn seconds(at: Timestamp) -> u32 {
+    u32::try_from(at.as_second().max(0)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+    }
+
+    #[test]
+    fn the_threshold() {
+        let check = |minutes: &[i64], expect: bool| {
+            let rules = Rules::default();
+            let mut evidence = Evidence::default();
+            minutes.iter().for_each(|m| evidence.add(at(*m), None));
+            let weight = evidence.weigh(&rules, at(*minutes.last().unwrap()));
+            assert_eq!(weight.enough, expect, "{minutes:?}: {weight:?}");
+        };
+        check(&[0, 15, 30], true);
+        check(&[0, 15, 29], false);
+        check(&[0, 40], false);
+        check(&[0, 0, 30], true);
+        check(&[0, 1400, 1439], true);
+        check(&[0, 1430, 1440], false);
+        check(&[0, 1400, 1410, 1440], true);
+    }
+
+    proptest! {
+        /// The bounded form decides as the full list of moments does, as long as it holds them all; beyond that it
+        /// never counts fewer.
+        #[test]
+        fn agrees_with_the_plain_rule(minutes in prop::collection::vec(0i64..5000, 1..80), failures in 1u32..10) {
+            let rules = Rules { failures, ..Rules::default() };
+            let mut sorted = minutes.clone();
+            sorted.sort_unstable();
+            let now = *sorted.last().unwrap();
+            let mut evidence = Evidence::default();
+            sorted.iter().for_each(|m| evidence.add(at(*m), None));
+            let weight = evidence.weigh(&rules, at(now));
+            let within: Vec<_> = sorted.iter().filter(|m| **m > now - 24 * 60).collect();
+            let span = now - **within.first().unwrap();
+            if minutes.len() <= STAMPS {
+                prop_assert_eq!(weight.stuck as usize, within.len());
+                prop_assert_eq!(weight.span.as_secs(), span * 60);
+            } else {
+                prop_assert!(weight.stuck as usize >= within.len());
+            }
+            prop_assert!(evidence.moments.len() <= STAMPS);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What goes into the heart and what comes out of it: the closed sets that the whole house talks in.
+
+use std::net::IpAddr;
+
+use access::key::Key;
+use access::managed::Managed;
+use maillog::event::Event;
+use maillog::relay::Relay;
+
+use crate::evidence::Weight;
+use crate::fact::{Fact, Question};
+use crate::hold::Hold;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// The log says something. `now` of the step is when: the arrival of a live line, the stamp of an old one.
+    Event(&'a Event<'a>),
+    /// A question was answered.
+    Fact(Fact),
+    /// The map, or what became of a change of it.
+    Map(MapState),
+    /// What sendmail answered when it was asked about an entry.
+    Proof(Relay<'static>, Proof),
+    /// An operator's word.
+    Request(Request),
+    /// Time passed.
+    Tick,
+}
+
+/// The state of the map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MapState {
+    /// The entries of our block, read at the start.
+    Loaded(Vec<Managed>),
+    /// The relay's keys are in the file and in the map.
+    Written(Relay<'static>, Vec<Key>),
+    /// Dry run: they were shown and not written.
+    Withheld(Relay<'static>, Vec<Key>),
+    /// They could not be written; file and map are as before.
+    Failed(Relay<'static>, Vec<Key>, Box<str>),
+}
+
+/// The outcome of a proof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// sendmail does not try TLS with the relay.
+    Matches,
+    /// sendmail was not asked or did not answer; the keys were read back from the map.
+    ReadBack,
+    /// sendmail was asked and still tries TLS.
+    Refuted(Box<str>),
+}
+
+/// What an operator asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Dry run has ended: what was proposed goes through the guards again and is then written.
+    Arm,
+}
+
+/// Something to be done outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Answer the question.
+    Ask(Question),
+    /// Change the map.
+    Edit(Edit),
+    /// Ask sendmail whether it acts on the entries of the relay, at each address.
+    Prove(Relay<'static>, Vec<Option<IpAddr>>),
+}
+
+/// A change of the map for one relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The relay.
+    pub relay: Relay<'static>,
+    /// Entries to add.
+    pub add: Vec<Managed>,
+    /// Keys to take out.
+    pub remove: Vec<Key>,
+}
+
+/// Something that is so from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The relay has passed the threshold; facts are gathered.
+    Candidate(Relay<'static>, Weight),
+    /// A guard speaks.
+    Held(Relay<'static>, Hold),
+    /// Dry run: these keys would be written.
+    Proposed(Relay<'static>, Vec<Key>),
+    /// These keys are in force.
+    Active(Relay<'static>, Vec<Key>),
+    /// What the proof said.
+    Proven(Relay<'static>, Proof),
+    /// TLS worked: what was counted against the relay is void.
+    Cleared(Relay<'static>),
+    /// A change of the map failed.
+    EditFailed(Relay<'static>, Box<str>),
+}

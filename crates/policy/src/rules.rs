@@ -1,0 +1,49 @@
+//! The rules: the numbers and lists of the config that a decision rests on.
+
+use jiff::SignedDuration;
+
+use crate::never::NeverList;
+
+/// What the operator tuned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Stuck attempts within [`Rules::window`] that make a relay a candidate, 1 to 1000.
+    pub failures: u32,
+    /// How far back stuck attempts count.
+    pub window: SignedDuration,
+    /// The least time between the first and the last of them: a hiccup is short.
+    pub min_span: SignedDuration,
+    /// What never gets an entry.
+    pub never: NeverList,
+    /// Which key is written.
+    pub key: KeyMode,
+    /// Relays remembered at most; beyond it the least recently seen leave.
+    pub max_relays: usize,
+}
+
+/// Which lookup key is written for a relay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyMode {
+    /// The name if the PTR, confirmed forward, is the name that sendmail connected to; else the address.
+    #[default]
+    Auto,
+    /// The name that sendmail connected to, always.
+    Name,
+    /// The PTR name; held where sendmail would not look it up.
+    Ptr,
+    /// The address, always.
+    Ip,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            failures: 3,
+            window: SignedDuration::from_hours(24),
+            min_span: SignedDuration::from_mins(30),
+            never: NeverList::default(),
+            key: KeyMode::Auto,
+            max_relays: 10_000,
+        }
+    }
+}

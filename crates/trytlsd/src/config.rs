@@ -1,0 +1,263 @@
+//! The config: one TOML file and drop-ins beside it.
+//!
+//! `/etc/trytlsd/trytlsd.toml`, then `/etc/trytlsd/trytlsd.d/*.toml` in the order of their names; a later file overrides
+//! single keys. An unknown key is an error: a typo in the name of a limit would otherwise lift it. Errors carry file,
+//! line and column.
+
+mod section;
+mod span;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use policy::never::{NeverItem, NeverList};
+use policy::rules::Rules;
+use serde::Deserialize;
+
+pub(crate) use self::section::{Setting, Shown};
+use self::section::section;
+pub(crate) use self::span::Span;
+pub(crate) use self::values::{KeyChoice, LogSource, MapType, ProveWay, RebuildWay};
+use self::values::{Absolute, Paths, Server, Share, Text, Within, loopback};
+
+/// Where the config is if nothing else is said.
+pub(crate) const DEFAULT_PATH: &str = "/etc/trytlsd/trytlsd.toml";
+
+/// A file larger than this is no config.
+const MOST_BYTES: u64 = 1 << 20;
+
+section!(Top, GivenTop, "", {
+    /// Show the entries and write none.
+    dry_run: bool = true,
+});
+
+section!(Log, GivenLog, "[log] ", {
+    /// Where the lines come from.
+    source: LogSource = LogSource::File,
+    /// The log file, or several.
+    path: Paths = Paths(vec![PathBuf::from("/var/log/mail.log")]),
+});
+
+section!(Policy, GivenPolicy, "[policy] ", {
+    /// Stuck attempts that make a candidate.
+    failures: Within<1, 1000> = Within(3),
+    /// How far back they count.
+    window: Span = Span::seconds(24 * 3600),
+    /// From the first to the last of them at least.
+    min_span: Span = Span::seconds(30 * 60),
+    /// Names, domains and networks that never get an entry.
+    never: Vec<Text<NeverItem>> = loopback(),
+    /// Probe after the first failure.
+    probe: bool = true,
+    /// Relays remembered at most.
+    max_relays: Within<100, 1_000_000> = Within(10_000),
+});
+
+section!(Access, GivenAccess, "[access] ", {
+    /// The text of the access map.
+    file: Text<Absolute> = Text(Absolute(PathBuf::from("/etc/mail/access"))),
+    /// The map, without its suffix.
+    map: Text<Absolute> = Text(Absolute(PathBuf::from("/etc/mail/access"))),
+    /// The class of the map.
+    r#type: MapType = MapType::Auto,
+    /// sendmail's configuration.
+    cf: Text<Absolute> = Text(Absolute(PathBuf::from("/etc/mail/sendmail.cf"))),
+    /// Which lookup key is written.
+    key: KeyChoice = KeyChoice::Auto,
+    /// How the map follows the text.
+    rebuild: RebuildWay = RebuildWay::Replace,
+    /// The command of `rebuild = "command"`, as a list of words; no shell.
+    command: Vec<String> = Vec::new(),
+    /// Whether sendmail is asked after each rebuild.
+    prove: ProveWay = ProveWay::Auto,
+    /// makemap; a bare name is looked up in PATH and where systems keep it.
+    makemap: String = "makemap".to_owned(),
+    /// sendmail, asked for proofs.
+    sendmail: String = "sendmail".to_owned(),
+    /// How long makemap, the command or sendmail may take.
+    timeout: Span = Span::seconds(60),
+});
+
+section!(Guards, GivenGuards, "[guards] ", {
+    /// Span for resets and time-outs.
+    weak_min_span: Span = Span::seconds(6 * 3600),
+    /// How long a success is remembered.
+    trusted_for: Span = Span::seconds(30 * 86_400),
+    /// Relays failing at once that point at ourselves.
+    burst_relays: Within<0, 1_000_000> = Within(20),
+    /// Failing share of all attempts that points at ourselves.
+    burst_share: Share = Share(0.5),
+    /// Entries in force at most.
+    max_entries: Within<0, 1_000_000> = Within(500),
+    /// New entries an hour at most.
+    max_per_hour: Within<0, 1_000_000> = Within(20),
+});
+
+section!(Dns, GivenDns, "[dns] ", {
+    /// Servers asked instead of those of resolv.conf.
+    servers: Vec<Text<Server>> = Vec::new(),
+    /// How long one question may take, forward confirmation included.
+    timeout: Span = Span::seconds(3),
+});
+
+section!(Ledger, GivenLedger, "[ledger] ", {
+    /// The file of the durable state.
+    path: Text<Absolute> = Text(Absolute(PathBuf::from("/var/lib/trytlsd/ledger.db"))),
+});
+
+/// The config in force.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Config {
+    pub(crate) top: Top,
+    pub(crate) log: Log,
+    pub(crate) policy: Policy,
+    pub(crate) access: Access,
+    pub(crate) guards: Guards,
+    pub(crate) dns: Dns,
+    pub(crate) ledger: Ledger,
+    /// The files that were read, in order.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// What one file gives.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    dry_run: Option<bool>,
+    #[serde(default)]
+    log: GivenLog,
+    #[serde(default)]
+    policy: GivenPolicy,
+    #[serde(default)]
+    access: GivenAccess,
+    #[serde(default)]
+    guards: GivenGuards,
+    #[serde(default)]
+    dns: GivenDns,
+    #[serde(default)]
+    ledger: GivenLedger,
+}
+
+/// A config that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot read the config {}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the config {} is larger than 1 MiB", path.display())]
+    TooLarge { path: PathBuf },
+    #[error("the config {}: {message}", path.display())]
+    Syntax { path: PathBuf, message: String },
+    #[error("the config {}: [access] rebuild = \"command\" needs [access] command, a list of words", path.display())]
+    NoCommand { path: PathBuf },
+}
+
+impl Config {
+    /// Reads the file, which must exist, and its drop-ins.
+    pub(crate) fn load(path: &Path) -> Result<Self, Error> {
+        let mut config = Self::default();
+        config.read(path)?;
+        for drop_in in drop_ins(path)? {
+            config.read(&drop_in)?;
+        }
+        config.check(path)?;
+        Ok(config)
+    }
+
+    /// As [`Config::load`], but the built-in defaults if the file was not asked for by name and does not exist.
+    pub(crate) fn load_or_default(path: Option<&Path>) -> Result<Self, Error> {
+        match path {
+            Some(path) => Self::load(path),
+            None if Path::new(DEFAULT_PATH).exists() => Self::load(Path::new(DEFAULT_PATH)),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn read(&mut self, path: &Path) -> Result<(), Error> {
+        let failed = |source| Error::Read { path: path.to_owned(), source };
+        if std::fs::metadata(path).map_err(failed)?.len() > MOST_BYTES {
+            return Err(Error::TooLarge { path: path.to_owned() });
+        }
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        let given: Given = toml::from_str(&text).map_err(|error| Error::Syntax {
+            path: path.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        let file: Arc<Path> = path.into();
+        self.top.overlay(GivenTop { dry_run: given.dry_run }, &file);
+        self.log.overlay(given.log, &file);
+        self.policy.overlay(given.policy, &file);
+        self.access.overlay(given.access, &file);
+        self.guards.overlay(given.guards, &file);
+        self.dns.overlay(given.dns, &file);
+        self.ledger.overlay(given.ledger, &file);
+        self.files.push(path.to_owned());
+        Ok(())
+    }
+
+    fn check(&self, path: &Path) -> Result<(), Error> {
+        let needs_command = *self.access.rebuild == RebuildWay::Command;
+        if needs_command && self.access.command.is_empty() {
+            return Err(Error::NoCommand { path: path.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// The rules that the policy is handed.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            failures: self.policy.failures.0,
+            window: self.policy.window.0,
+            min_span: self.policy.min_span.0,
+            never: NeverList(self.policy.never.iter().map(|item| item.0.clone()).collect()),
+            key: (*self.access.key).into(),
+            max_relays: usize::try_from(self.policy.max_relays.0).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Every key with its value and where that comes from.
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        [
+            self.top.shown(),
+            self.log.shown(),
+            self.policy.shown(),
+            self.access.shown(),
+            self.guards.shown(),
+            self.dns.shown(),
+            self.ledger.shown(),
+        ]
+        .concat()
+    }
+
+    /// The keys that are accepted and do nothing yet.
+    pub(crate) const IDLE_KEYS: &[&str] = &[
+        "[policy] probe",
+        "[guards] weak_min_span",
+        "[guards] trusted_for",
+        "[guards] burst_relays",
+        "[guards] burst_share",
+        "[guards] max_entries",
+        "[guards] max_per_hour",
+        "[ledger] path",
+    ];
+}
+
+/// `trytlsd.d/*.toml` beside `trytlsd.toml`, sorted by name; none if there is no such folder.
+fn drop_ins(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let folder = path.with_extension("d");
+    let failed = |source| Error::Read { path: folder.clone(), source };
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = entry.map_err(failed)?.path();
+        if file.extension().is_some_and(|extension| extension == "toml") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

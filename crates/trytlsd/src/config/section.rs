@@ -1,0 +1,107 @@
+//! The shape of one section of the config: each key once, with its default, its type and its documentation.
+//!
+//! A file gives some keys; drop-ins give others; the last wins, and every value remembers which file set it. Each file
+//! is read by itself, so that an error names that file, its line and its column.
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A value with where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setting<T> {
+    value: T,
+    source: Source,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Default,
+    File(Arc<Path>),
+}
+
+impl<T> Setting<T> {
+    pub(crate) fn default_value(value: T) -> Self {
+        Self { value, source: Source::Default }
+    }
+
+    pub(crate) fn set(&mut self, value: Option<T>, file: &Arc<Path>) {
+        if let Some(value) = value {
+            *self = Self { value, source: Source::File(Arc::clone(file)) };
+        }
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+impl<T> Deref for Setting<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// One key as `check-config` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// `[section] key`, or `key` for the top level.
+    pub(crate) name: String,
+    /// The value as TOML.
+    pub(crate) value: String,
+    pub(crate) source: Source,
+}
+
+/// Declares a section: the struct in force, and beside it the struct that one file gives (all keys optional, none
+/// unknown).
+macro_rules! section {
+    ($name:ident, $given:ident, $title:literal, {
+        $( $(#[doc = $doc:literal])* $key:ident : $ty:ty = $default:expr ),* $(,)?
+    }) => {
+        #[derive(Clone, Debug)]
+        pub(crate) struct $name {
+            $( $(#[doc = $doc])* pub(crate) $key: Setting<$ty>, )*
+        }
+
+        #[derive(Debug, Default, serde::Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "snake_case")]
+        pub(crate) struct $given {
+            $( $key: Option<$ty>, )*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $( $key: Setting::default_value($default), )* }
+            }
+        }
+
+        impl $name {
+            fn overlay(&mut self, given: $given, file: &std::sync::Arc<std::path::Path>) {
+                $( self.$key.set(given.$key, file); )*
+            }
+
+            fn shown(&self) -> Vec<Shown> {
+                vec![ $( Shown {
+                    name: concat!($title, stringify!($key)).replace("r#", ""),
+                    value: serde_json::to_string(&*self.$key).unwrap_or_default(),
+                    source: self.$key.source().clone(),
+                }, )* ]
+            }
+        }
+    };
+}
+
+pub(crate) use section;

@@ -1,0 +1,242 @@
+//! The values that are more than a number or a text.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use policy::never::NeverItem;
+use policy::rules::KeyMode;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// `[log] source`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogSource {
+    File,
+}
+
+/// `[access] type`: the class of the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum MapType {
+    /// As the K line of sendmail.cf says.
+    Auto,
+    Hash,
+    Btree,
+    /// sendmail reads the text itself; nothing is built.
+    Text,
+}
+
+/// `[access] key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum KeyChoice {
+    Auto,
+    Name,
+    Ptr,
+    Ip,
+}
+
+impl From<KeyChoice> for KeyMode {
+    fn from(choice: KeyChoice) -> Self {
+        match choice {
+            KeyChoice::Auto => Self::Auto,
+            KeyChoice::Name => Self::Name,
+            KeyChoice::Ptr => Self::Ptr,
+            KeyChoice::Ip => Self::Ip,
+        }
+    }
+}
+
+/// `[access] rebuild`: how the map follows the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RebuildWay {
+    Replace,
+    Append,
+    Command,
+    None,
+}
+
+/// `[access] prove`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ProveWay {
+    /// Ask sendmail where the K line names this very map, else read the keys back.
+    Auto,
+    /// Only read the keys back.
+    Never,
+}
+
+/// One path or several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Paths(pub(crate) Vec<PathBuf>);
+
+impl Serialize for Paths {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [one] => one.serialize(serializer),
+            many => many.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Paths {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Paths;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path, or a list of paths")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Paths, E> {
+                one_path(text).map(|path| Paths(vec![path])).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Paths, A::Error> {
+                let mut paths = Vec::new();
+                while let Some(text) = seq.next_element::<String>()? {
+                    paths.push(one_path(&text).map_err(Error::custom)?);
+                }
+                if paths.is_empty() {
+                    return Err(Error::custom("the list of paths is empty"));
+                }
+                Ok(Paths(paths))
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+fn one_path(text: &str) -> Result<PathBuf, String> {
+    if text.starts_with('/') {
+        return Ok(PathBuf::from(text));
+    }
+    Err(format!("{text:?} is no absolute path"))
+}
+
+/// A value that is written as text: read with its `FromStr`, printed with its `Display`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Text<T>(pub(crate) T);
+
+impl<T: fmt::Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(Error::custom)
+    }
+}
+
+/// An absolute path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Absolute(pub(crate) PathBuf);
+
+impl FromStr for Absolute {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        one_path(text).map(Self)
+    }
+}
+
+impl fmt::Display for Absolute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.display())
+    }
+}
+
+/// A DNS server: an address, or `address:port` (53 if none), an IPv6 address with a port in brackets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Server(pub(crate) std::net::SocketAddr);
+
+impl FromStr for Server {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(socket) = text.parse() {
+            return Ok(Self(socket));
+        }
+        let address = text.parse::<std::net::IpAddr>().map_err(|_| {
+            format!("{text:?} is no address of a DNS server: write \"192.0.2.53\", \"127.0.0.1:5353\" or \"[::1]:5353\"")
+        })?;
+        Ok(Self(std::net::SocketAddr::new(address, 53)))
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A number within bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Within<const LOW: u32, const HIGH: u32>(pub(crate) u32);
+
+impl<const LOW: u32, const HIGH: u32> Serialize for Within<LOW, HIGH> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.0)
+    }
+}
+
+impl<'de, const LOW: u32, const HIGH: u32> Deserialize<'de> for Within<LOW, HIGH> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = i64::deserialize(deserializer)?;
+        match u32::try_from(number) {
+            Ok(number) if (LOW..=HIGH).contains(&number) => Ok(Self(number)),
+            _ => Err(Error::custom(format!("{number} is not between {LOW} and {HIGH}"))),
+        }
+    }
+}
+
+/// A share from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Share(pub(crate) f64);
+
+impl Serialize for Share {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Share;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a share from 0.0 to 1.0")
+            }
+
+            fn visit_f64<E: Error>(self, share: f64) -> Result<Share, E> {
+                if (0.0..=1.0).contains(&share) {
+                    return Ok(Share(share));
+                }
+                Err(E::custom(format!("{share} is not between 0.0 and 1.0")))
+            }
+
+            fn visit_i64<E: Error>(self, share: i64) -> Result<Share, E> {
+                match share {
+                    0 => Ok(Share(0.0)),
+                    1 => Ok(Share(1.0)),
+                    _ => Err(E::custom(format!("{share} is not between 0.0 and 1.0"))),
+                }
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
+}
+
+/// The default of `[policy] never`.
+pub(crate) fn loopback() -> Vec<Text<NeverItem>> {
+    ["127.0.0.0/8", "::1/128"].iter().filter_map(|net| net.parse().ok()).map(Text).collect()
+}
