@@ -1,0 +1,109 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Turns TLS off for relays whose STARTTLS is broken, so that stuck mail flows again.
+///
+/// trytlsd follows sendmail's log, finds relays with which the TLS handshake keeps failing, and past a threshold adds
+/// `Try_TLS:<relay> NO` to the access map. Until the config says `dry_run = false` it only shows what it would write.
+#[derive(Debug, Parser)]
+#[command(name = "trytlsd", version, max_term_width = 100, subcommand_required = true)]
+#[command(after_help = "Examples:
+  trytlsd scan /var/log/mail.log*          what would have been done, from old logs
+  trytlsd run --dry-run                    follow the log and show each entry
+  grep tls_server mail.log | trytlsd match how each line is read, and why it counts or not")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(Run),
+    Scan(Scan),
+    Match(Match),
+    CheckConfig(CheckConfig),
+}
+
+/// Follow the log and act.
+///
+/// Each entry that dry run proposes is printed to standard output as the line that would be written; everything else is
+/// logged to standard error. SIGHUP reads the config again; SIGTERM and SIGINT end it.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 ended by a signal, 2 the config or the command line is wrong, 1 anything else.
+
+Examples:
+  trytlsd run
+  trytlsd run --config ./trytlsd.toml --dry-run")]
+pub(crate) struct Run {
+    /// The config file; drop-ins are read from trytlsd.d/*.toml beside it [default: /etc/trytlsd/trytlsd.toml]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Show the entries and write none, whatever the config says
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Read whole logs and show what would be done.
+///
+/// Reads files, globs, gzip files and standard input (-); rotated files of one log are read oldest first. Writes nothing
+/// but its report.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 all was read, 1 something could not be read (what could is reported), 2 the config
+or the command line is wrong. What is found does not change it.
+
+Examples:
+  trytlsd scan /var/log/mail.log
+  trytlsd scan '/var/log/mail.log*'
+  zcat old/*.gz | trytlsd scan --no-dns --json -")]
+pub(crate) struct Scan {
+    /// The config file, for the thresholds [default: /etc/trytlsd/trytlsd.toml if it exists]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Ask no DNS server; a relay is then written by its address
+    #[arg(long)]
+    pub(crate) no_dns: bool,
+    /// Log files, globs, or - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+}
+
+/// Show how a log line is read, field by field, and why it counts or not.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 every line was understood, 1 some line was not, 2 the command line is wrong.
+
+Examples:
+  trytlsd match 'Nov 23 11:30:13 mx1 sm-mta[276]: ruleset=tls_server, arg1=SOFTWARE, relay=mx.example.org, reject=454 4.7.0 TLS handshake failed.'
+  trytlsd match mail.log
+  trytlsd match            (paste lines, then Ctrl-D)")]
+pub(crate) struct Match {
+    /// Print one JSON object a line instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// A log line, or a file of lines, or - for standard input, which is also the default
+    #[arg(value_name = "LINE|FILE")]
+    pub(crate) input: Vec<String>,
+}
+
+/// Check the config and what it names, and show every key with the file that set it.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 the config can be used, 1 it can be used but something that it names is missing or
+wrong, 2 it cannot be used.
+
+Examples:
+  trytlsd check-config
+  trytlsd check-config --config ./trytlsd.toml")]
+pub(crate) struct CheckConfig {
+    /// The config file [default: /etc/trytlsd/trytlsd.toml]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}

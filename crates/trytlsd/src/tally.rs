@@ -1,0 +1,138 @@
+//! What a whole log says of each relay, whatever the window: the figures that `scan` prints beside the verdict.
+//!
+//! Bounded, since a hostile log can name any number of relays: beyond [`RELAYS`] no further one is listed, and their
+//! number is told.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use maillog::event::{Attempt, CauseKind, Event, Fault, What};
+
+/// Relays listed at most.
+pub(crate) const RELAYS: usize = 100_000;
+
+/// Reasons kept for one relay at most.
+const REASONS: usize = 8;
+
+/// Addresses kept for one relay at most.
+const ADDRESSES: usize = 16;
+
+/// The relays of a log that failed.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    relays: HashMap<Box<str>, Relay>,
+    /// Attempts of relays beyond [`RELAYS`].
+    pub(crate) unlisted: u64,
+}
+
+/// One relay.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    /// `arg1=SOFTWARE` with a 4xx code.
+    pub(crate) attempts: u64,
+    /// Those that left mail stuck.
+    pub(crate) confirmed: u64,
+    /// `arg1=SOFTWARE` with a 5xx code: a requirement of the admin's.
+    pub(crate) permanent: u64,
+    /// `arg1=PROTOCOL`.
+    pub(crate) protocol: u64,
+    /// `arg1=CONFIG`: a fault of our own host.
+    pub(crate) config: u64,
+    /// Attempts whose cause was TLS itself.
+    pub(crate) handshake: u64,
+    /// Attempts whose cause was the network.
+    pub(crate) network: u64,
+    /// OpenSSL's words, with how often.
+    pub(crate) reasons: Vec<(Box<str>, u64)>,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+    /// Where mail was stuck.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// The last success after the last attempt.
+    pub(crate) recovered: Option<Timestamp>,
+}
+
+impl Tally {
+    /// Notes an event.
+    pub(crate) fn note(&mut self, event: &Event<'_>, at: impl Fn() -> Timestamp) {
+        match &event.what {
+            What::Attempt(attempt) => self.attempt(attempt, at()),
+            What::Stuck(stuck) => {
+                let Some(relay) = self.relays.get_mut(stuck.attempt.relay.as_str()) else { return };
+                relay.confirmed += u64::from(stuck.attempt.counts());
+                if let Some(address) = stuck.address
+                    && relay.addresses.len() < ADDRESSES
+                    && !relay.addresses.contains(&address)
+                {
+                    relay.addresses.push(address);
+                }
+            }
+            What::Success(success) => {
+                if let Some(relay) = self.relays.get_mut(success.relay.as_str()) {
+                    relay.recovered = Some(at());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The relays, most attempts first, then by name.
+    pub(crate) fn sorted(&self) -> Vec<(&str, &Relay)> {
+        let mut relays: Vec<_> = self.relays.iter().map(|(name, relay)| (&**name, relay)).collect();
+        relays.sort_by(|(a, x), (b, y)| y.attempts.cmp(&x.attempts).then(a.cmp(b)));
+        relays
+    }
+
+    fn attempt(&mut self, attempt: &Attempt<'_>, at: Timestamp) {
+        let name = attempt.relay.as_str();
+        if !self.relays.contains_key(name) {
+            if self.relays.len() >= RELAYS {
+                self.unlisted += 1;
+                return;
+            }
+            self.relays.insert(name.into(), Relay::seen(at));
+        }
+        let Some(relay) = self.relays.get_mut(name) else { return };
+        relay.first = relay.first.min(at);
+        relay.last = relay.last.max(at);
+        relay.recovered = None;
+        match attempt.fault {
+            Fault::Software if attempt.counts() => relay.attempts += 1,
+            Fault::Software => relay.permanent += 1,
+            Fault::Protocol => relay.protocol += 1,
+            Fault::Config => relay.config += 1,
+        }
+        let Some(cause) = &attempt.cause else { return };
+        match cause.kind {
+            CauseKind::Handshake => relay.handshake += 1,
+            CauseKind::Network => relay.network += 1,
+        }
+        match relay.reasons.iter_mut().find(|(reason, _)| **reason == *cause.reason) {
+            Some((_, times)) => *times += 1,
+            None if relay.reasons.len() < REASONS => {
+                relay.reasons.push((cause.reason.as_ref().into(), 1));
+            }
+            None => {}
+        }
+    }
+}
+
+impl Relay {
+    fn seen(at: Timestamp) -> Self {
+        Self {
+            attempts: 0,
+            confirmed: 0,
+            permanent: 0,
+            protocol: 0,
+            config: 0,
+            handshake: 0,
+            network: 0,
+            reasons: Vec::new(),
+            first: at,
+            last: at,
+            addresses: Vec::new(),
+            recovered: None,
+        }
+    }
+}
