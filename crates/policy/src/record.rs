@@ -47,6 +47,15 @@ impl Record {
         }
     }
 
+    /// The addresses whose facts are waited for.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = IpAddr> {
+        let asked: &[(IpAddr, Option<Answer<Ptr>>)] = match &self.work {
+            Work::Asking(asked) => asked,
+            Work::Idle | Work::Editing(_) | Work::Held(_) => &[],
+        };
+        asked.iter().filter(|(_, answer)| answer.is_none()).map(|(address, _)| *address)
+    }
+
     /// Whether a further stuck attempt may lead to a decision: not while one is on its way, nor while the hold is one
     /// that a further attempt does not mend.
     pub(crate) fn is_open(&self) -> bool {

@@ -78,6 +78,11 @@ impl State {
         self.successes.get(relay).map(|s| s.0)
     }
 
+    /// The addresses whose facts candidates wait for.
+    pub fn asked(&self) -> impl Iterator<Item = IpAddr> {
+        self.relays.iter().flat_map(|(_, record)| record.asked())
+    }
+
     /// Whether another relay was seen below the name.
     fn covers_others(&self, name: &str) -> bool {
         let below = |relay: &str| is_below(relay.trim_matches(['[', ']']), name);

@@ -3,72 +3,193 @@
 //! The lines are read first, with their log times; then the facts are asked for, all at once; then the verdicts are
 //! given. A question that was raised in the middle of the log is therefore answered with what DNS says today.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::path::Path;
+use std::sync::Arc;
 
+use access::key::Key;
+use facts::Resolver;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use maillog::event::Event;
 use maillog::stamp::Calendar;
-use maillog::{Finder, Kind, Kinds};
+use maillog::{Finder, Kinds};
 use policy::fact::{Answer, Fact, Ptr, Question};
 use policy::input::{Effect, Input, MapState};
 use policy::step::{State, step};
-use tailer::Input as LogFile;
+use tailer::Source;
 
 use crate::cli;
 use crate::clock;
 use crate::config::Config;
-use crate::output::{Style, complain, print};
+use crate::output::{Safe, Style, complain, print};
 use crate::progress::Progress;
 use crate::report::{Listed, Report};
-use crate::tally::Tally;
-use crate::verdict;
+use crate::tally::{Relay, Tally};
+use crate::verdict::judge;
 
 /// The exit status if something could not be read.
 const UNREAD: u8 = 1;
+
+/// What a scan wants to know.
+const KINDS: Kinds = Kinds::ATTEMPTS.with(Kinds::OUTCOMES).with(Kinds::SUCCESSES);
+
+/// What DNS said.
+type Answers = HashMap<IpAddr, Answer<Ptr>>;
 
 /// One run over some logs.
 struct Scan {
     state: State,
     tally: Tally,
-    /// What was asked while the lines were read.
-    asked: Vec<Question>,
     lines: u64,
     bytes: u64,
+    skipped: u64,
+    /// The last moment that the log names.
     last: Timestamp,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &cli::Scan, config: &Config) -> anyhow::Result<u8> {
+    let mut status = 0;
+    let mut unread = |error: tailer::Error| {
+        complain(Safe(&error.to_string()));
+        status = UNREAD;
+    };
+    let good = args.files.iter().filter(|spec| match tailer::sources([spec]) {
+        Ok(_) => true,
+        Err(error) => {
+            unread(error);
+            false
+        }
+    });
+    let sources = tailer::sources(good.collect::<Vec<_>>())?;
     let mut scan = Scan {
         state: State::new(config.rules()),
         tally: Tally::default(),
-        asked: Vec::new(),
         lines: 0,
         bytes: 0,
+        skipped: 0,
         last: Timestamp::UNIX_EPOCH,
     };
-    let mut status = 0;
-    let (files, errors) = tailer::inputs(&args.files);
-    for error in errors {
-        complain(error);
-        status = UNREAD;
-    }
-    let progress = Progress::start(&files);
-    let mut finder = Finder::new(Kinds::of(&[Kind::Attempt, Kind::Outcome, Kind::ClientSuccess]));
-    for path in files {
-        if let Err(error) = scan.read(&path, &mut finder, &progress) {
-            complain(error);
-            status = UNREAD;
+    let progress = Progress::start(sources.iter().map(Source::size).sum());
+    let mut before = 0;
+    let mut finder = Finder::new(KINDS);
+    for source in &sources {
+        if let Err(error) = scan.read(source, &mut finder, |bytes| progress.at(before + bytes)) {
+            unread(error);
         }
+        before += source.size().unwrap_or(0);
     }
     progress.finish();
-    let answers = if args.no_dns { HashMap::new() } else { scan.ask(config)? };
+    let answers = if args.no_dns { Answers::new() } else { scan.ask(config)? };
     scan.decide(&answers);
     let report = scan.report(&answers);
-    let text = if args.json { report.json()? } else { report.text(config, Style::of_stdout()) };
-    print(text)?;
+    print(if args.json { report.json()? } else { report.text(config, Style::of_stdout()) })?;
     Ok(status)
+}
+
+impl Scan {
+    fn read(
+        &mut self,
+        source: &Source,
+        finder: &mut Finder,
+        progress: impl Fn(u64),
+    ) -> Result<(), tailer::Error> {
+        let mut input = source.open()?;
+        let written = input.mtime().and_then(|mtime| Timestamp::try_from(mtime).ok());
+        let latest = written.unwrap_or_else(clock::now);
+        let mut stamps = Calendar { latest, zone: TimeZone::system() }.reader();
+        let Self { state, tally, last, lines, .. } = self;
+        let outcome = loop {
+            let block = match input.next_block() {
+                Ok(Some(block)) => block,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            };
+            *lines += count_lines(block.bytes);
+            finder.feed(block.bytes, &mut |event| {
+                let at = stamps.resolve(event.stamp).unwrap_or(latest);
+                *last = at.max(*last);
+                tally.note(&event, at);
+                step(state, Input::Event(&event), at);
+            });
+            progress(input.read_bytes());
+        };
+        self.bytes += input.unpacked_bytes();
+        self.skipped += input.skipped();
+        self.lines += input.skipped();
+        outcome
+    }
+
+    /// Asks DNS about every address at which mail was stuck, all at once.
+    fn ask(&self, config: &Config) -> anyhow::Result<Answers> {
+        let relays = self.tally.sorted();
+        let addresses: HashSet<IpAddr> =
+            relays.iter().flat_map(|(_, relay)| &relay.addresses).copied().collect();
+        if addresses.is_empty() {
+            return Ok(Answers::new());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let resolver = Arc::new(Resolver::new(config.resolver())?);
+            let mut asks = tokio::task::JoinSet::new();
+            for address in addresses {
+                let resolver = Arc::clone(&resolver);
+                asks.spawn(async move { resolver.ask(Question::Ptr(address)).await });
+            }
+            let mut answers = Answers::new();
+            while let Some(fact) = asks.join_next().await {
+                let Fact::Ptr(address, answer) = fact?;
+                answers.insert(address, answer);
+            }
+            Ok(answers)
+        })
+    }
+
+    /// Gives the candidates their facts, and withholds the edits.
+    fn decide(&mut self, answers: &Answers) {
+        let addresses: HashSet<IpAddr> = self.state.asked().collect();
+        for address in addresses {
+            let answer = answers.get(&address).cloned().unwrap_or(Answer::NotAsked);
+            let fact = Input::Fact(Fact::Ptr(address, answer));
+            self.take(fact);
+        }
+    }
+
+    fn take(&mut self, input: Input<'_>) {
+        for effect in step(&mut self.state, input, self.last).effects {
+            if let Effect::Edit(edit) = effect {
+                let keys = edit.add.into_iter().map(|managed| managed.key).collect();
+                self.take(Input::Map(MapState::Withheld(edit.relay, keys)));
+            }
+        }
+    }
+
+    fn report(&mut self, answers: &Answers) -> Report {
+        let rules = self.state.rules().clone();
+        let relays = self.tally.sorted();
+        let list = |(name, relay): &(&str, &Relay)| {
+            let record = self.state.record(name);
+            let (verdict, why) = judge(&rules, name, relay, record);
+            let ptrs: Vec<_> = relay
+                .addresses
+                .iter()
+                .map(|address| answers.get(address).cloned().unwrap_or(Answer::NotAsked))
+                .collect();
+            let keys: &[Key] = record.map_or(&[], |record| &record.proposed);
+            Listed::new(name, relay, &ptrs, verdict, why, keys)
+        };
+        Report {
+            lines: self.lines,
+            bytes: self.bytes,
+            skipped: self.skipped,
+            unlisted: self.tally.unlisted,
+            relays: relays.iter().map(list).collect(),
+        }
+    }
+}
+
+/// Lines in a block; a last line without its newline counts.
+fn count_lines(block: &[u8]) -> u64 {
+    let newlines = memchr::memchr_iter(b'\n', block).count() as u64;
+    newlines + u64::from(block.last().is_some_and(|byte| *byte != b'\n'))
 }

@@ -45,7 +45,6 @@ pub(crate) fn judge(
     name: &str,
     relay: &Relay,
     record: Option<&Record>,
-    weight: Option<Weight>,
 ) -> (Verdict, String) {
     let parsed = maillog::relay::Relay::parse(name.as_bytes());
     let never = parsed
@@ -70,6 +69,8 @@ pub(crate) fn judge(
         let why = "no mail was stuck: another MX took it, or it was sent in clear";
         return (Verdict::NotStuck, why.to_owned());
     }
+    let at = relay.last;
+    let weight = record.map(|record| record.evidence.clone().weigh(rules, at));
     (Verdict::BelowThreshold, missing(rules, weight))
 }
 

@@ -1,0 +1,120 @@
+//! `trytlsd check-config`: can the config be used, and is what it names there?
+
+use std::fmt::Write;
+use std::fs::File;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::cli;
+use crate::config::{Config, RebuildWay};
+use crate::host::{Finding, Host};
+use crate::output::{Safe, Style, print};
+
+/// The exit status if something that the config names is missing or wrong.
+const FLAWED: u8 = 1;
+
+#[derive(Serialize)]
+struct Checked {
+    files: Vec<String>,
+    keys: Vec<KeyRow>,
+    findings: Vec<Finding>,
+    /// Whether nothing is wrong.
+    good: bool,
+}
+
+#[derive(Serialize)]
+struct KeyRow {
+    key: String,
+    /// As TOML.
+    value: String,
+    source: String,
+    /// Whether it does something in this version.
+    works: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &cli::CheckConfig, config: &Config) -> anyhow::Result<u8> {
+    let mut findings = Vec::new();
+    for path in &config.log.path.0 {
+        findings.push(readable("the log", path));
+    }
+    findings.push(readable("the access file", &config.access.file.0.0));
+    let host = Host::look(config);
+    if let Ok(store) = host.store(config) {
+        if let Some(database) = store.database() {
+            findings.push(readable("the map", database));
+        }
+        if matches!(*config.access.rebuild, RebuildWay::Replace | RebuildWay::Append) {
+            findings.push(match store.makemap() {
+                Ok(path) => Finding { good: true, text: format!("makemap is {}", path.display()) },
+                Err(error) => Finding { good: false, text: error.to_string() },
+            });
+        }
+    }
+    findings.extend(host.findings);
+    let good = findings.iter().all(|finding| finding.good);
+    let checked = Checked {
+        files: config.files.iter().map(|path| path.display().to_string()).collect(),
+        keys: rows(config),
+        findings,
+        good,
+    };
+    print(if args.json {
+        serde_json::to_string(&checked)? + "\n"
+    } else {
+        checked.text(Style::of_stdout())
+    })?;
+    Ok(if good { 0 } else { FLAWED })
+}
+
+fn rows(config: &Config) -> Vec<KeyRow> {
+    let row = |shown: crate::config::Shown| KeyRow {
+        works: !Config::IDLE_KEYS.contains(&shown.name.as_str()),
+        key: shown.name,
+        value: shown.value,
+        source: shown.source.to_string(),
+    };
+    config.shown().into_iter().map(row).collect()
+}
+
+fn readable(what: &str, path: &Path) -> Finding {
+    let shown = path.display();
+    match File::open(path).and_then(|file| file.metadata()) {
+        Ok(meta) if meta.is_dir() => {
+            Finding { good: false, text: format!("{what} {shown} is a directory") }
+        }
+        Ok(_) => Finding { good: true, text: format!("{what} {shown} can be read") },
+        Err(error) => Finding { good: false, text: format!("{what} {shown}: {error}") },
+    }
+}
+
+impl Checked {
+    fn text(&self, style: Style) -> String {
+        let mut out = String::new();
+        let mut line = |text: String| {
+            let _infallible = writeln!(out, "{text}");
+        };
+        match self.files.as_slice() {
+            [] => line("no config file; these are the defaults".to_owned()),
+            files => line(format!("read {}", files.join(", "))),
+        }
+        line(String::new());
+        for row in &self.keys {
+            let idle = if row.works { "" } else { "  (does nothing yet)" };
+            let source = style.faint(format!("# {}{idle}", Safe(&row.source)));
+            line(format!("{:<48} {source}", format!("{} = {}", row.key, Safe(&row.value))));
+        }
+        line(String::new());
+        for finding in &self.findings {
+            let mark = if finding.good { style.green("ok") } else { style.yellow("!!") };
+            line(format!("{mark} {}", Safe(&finding.text)));
+        }
+        line(String::new());
+        line(match self.good {
+            true => "the config can be used".to_owned(),
+            false => "the config can be used, but see above".to_owned(),
+        });
+        out
+    }
+}

@@ -1,0 +1,202 @@
+//! `trytlsd run`: the loop that feeds the heart and carries out what it wants.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use facts::Resolver;
+use jiff::Timestamp;
+use policy::fact::Fact;
+use policy::input::{Change, Edit, Effect, Input, MapState, Request};
+use policy::step::{State, step};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+use crate::cli;
+use crate::clock;
+use crate::config::Config;
+use crate::host::Host;
+use crate::mapper::{Mapper, Order};
+use crate::output::{Safe, print};
+use crate::reader::{Reader, Sighting};
+use crate::report::entry;
+
+/// How often what failed is tried again.
+const TICK: Duration = Duration::from_secs(60);
+
+/// Messages between the reader and the heart.
+const BACKLOG: usize = 64;
+
+/// Runs until a signal ends it.
+pub(crate) fn run(args: &cli::Run, config: Config) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(follow(args, config))?;
+    Ok(0)
+}
+
+/// The heart and its surroundings.
+struct Daemon {
+    state: State,
+    dry_run: bool,
+    resolver: Arc<Resolver>,
+    asks: JoinSet<Fact>,
+    mapper: Mapper,
+}
+
+async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
+    let dry_run = args.dry_run || *config.top.dry_run;
+    let host = Host::look(&config);
+    info!(version = env!("CARGO_PKG_VERSION"), dry_run, "starting");
+    info!(path = %config.ledger.path.0.0.display(), "state is kept in memory; [ledger] does nothing yet");
+    for note in &host.notes {
+        warn!("{}", Safe(note));
+    }
+    let store = host.store(&config)?;
+    let loaded = match store.read() {
+        Ok(snapshot) => snapshot.managed,
+        Err(error) => {
+            warn!("{}", Safe(&error.to_string()));
+            Vec::new()
+        }
+    };
+    info!(entries = loaded.len(), "entries of ours in force");
+    let (answers, mut inputs) = channel(BACKLOG);
+    let (events, mut sightings) = channel(BACKLOG);
+    let mapper = Mapper::start(store, host.asked(&config), !dry_run, answers)?;
+    let resolver = Arc::new(Resolver::new(config.resolver())?);
+    let mut daemon =
+        Daemon { state: State::new(config.rules()), dry_run, resolver, asks: JoinSet::new(), mapper };
+    daemon.take(Input::Map(MapState::Loaded(loaded)), clock::now())?;
+    let mut signals = Signals::new()?;
+    let reader = Reader::start(&config, events)?;
+    info!(paths = ?config.log.path.0, "following");
+    let ended = daemon.serve(args, &mut sightings, &mut inputs, &mut signals).await;
+    drop(sightings);
+    reader.stop();
+    drop(inputs);
+    daemon.mapper.stop();
+    info!("ended");
+    ended
+}
+
+/// The signals that the daemon knows.
+struct Signals {
+    hup: Signal,
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hup: signal(SignalKind::hangup())?,
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+impl Daemon {
+    async fn serve(
+        &mut self,
+        args: &cli::Run,
+        sightings: &mut Receiver<Vec<Sighting>>,
+        inputs: &mut Receiver<Input<'static>>,
+        signals: &mut Signals,
+    ) -> anyhow::Result<()> {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                Some(batch) = sightings.recv() => {
+                    for Sighting { event, at } in batch {
+                        self.take(Input::Event(&event), at)?;
+                    }
+                }
+                Some(fact) = self.asks.join_next(), if !self.asks.is_empty() => match fact {
+                    Ok(fact) => self.take(Input::Fact(fact), clock::now())?,
+                    Err(error) => warn!("a question to DNS was lost: {error}"),
+                },
+                Some(input) = inputs.recv() => self.take(input, clock::now())?,
+                _ = ticks.tick() => self.take(Input::Tick, clock::now())?,
+                _ = signals.hup.recv() => self.reload(args)?,
+                _ = signals.term.recv() => return Ok(()),
+                _ = signals.int.recv() => return Ok(()),
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input<'_>, at: Timestamp) -> anyhow::Result<()> {
+        let outcome = step(&mut self.state, input, at);
+        outcome.changes.iter().for_each(tell);
+        for effect in outcome.effects {
+            match effect {
+                Effect::Ask(question) => {
+                    let resolver = Arc::clone(&self.resolver);
+                    self.asks.spawn(async move { resolver.ask(question).await });
+                }
+                Effect::Edit(edit) if self.dry_run => self.withhold(edit)?,
+                Effect::Edit(edit) => self.mapper.order(Order::Edit(edit)),
+                Effect::Prove(relay, addresses) => {
+                    self.mapper.order(Order::Prove(relay, addresses));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Dry run: the lines are shown instead of written.
+    fn withhold(&mut self, edit: Edit) -> anyhow::Result<()> {
+        let keys: Vec<_> = edit.add.into_iter().map(|managed| managed.key).collect();
+        let lines: String = keys.iter().map(|key| entry(key) + "\n").collect();
+        print(lines)?;
+        self.take(Input::Map(MapState::Withheld(edit.relay, keys)), clock::now())
+    }
+
+    /// Reads the config again. A broken one changes nothing.
+    fn reload(&mut self, args: &cli::Run) -> anyhow::Result<()> {
+        let config = match Config::load_or_default(args.config.as_deref()) {
+            Ok(config) => config,
+            Err(error) => {
+                warn!("{}; the old config stays in force", Safe(&error.to_string()));
+                return Ok(());
+            }
+        };
+        self.state.set_rules(config.rules());
+        let was_dry = std::mem::replace(&mut self.dry_run, args.dry_run || *config.top.dry_run);
+        info!(
+            dry_run = self.dry_run,
+            "read the config again; [log], [access] paths and [dns] take effect at the next start"
+        );
+        if was_dry && !self.dry_run {
+            self.mapper.order(Order::Arm);
+            self.take(Input::Request(Request::Arm), clock::now())?;
+        }
+        Ok(())
+    }
+}
+
+/// Logs a change. Foreign text is escaped.
+fn tell(change: &Change) {
+    match change {
+        Change::Candidate(relay, weight) => {
+            info!(%relay, stuck = weight.stuck, span = format!("{:#}", weight.span), "candidate");
+        }
+        Change::Held(relay, hold) => warn!(%relay, reason = %Safe(&hold.to_string()), "held"),
+        Change::Proposed(relay, keys) => {
+            for key in keys {
+                info!(%relay, entry = entry(key), "proposed");
+            }
+        }
+        Change::Active(relay, keys) => {
+            for key in keys {
+                info!(%relay, entry = entry(key), "active");
+            }
+        }
+        Change::Proven(relay, proof) => info!(%relay, ?proof, "proof"),
+        Change::Cleared(relay) => debug!(%relay, "TLS worked; the count is cleared"),
+        Change::EditFailed(relay, why) => warn!(%relay, why = %Safe(why), "the map was not changed"),
+    }
+}

@@ -1,0 +1,131 @@
+//! The host as it is: what the config names, looked at.
+
+use std::path::{Path, PathBuf};
+
+use map_store::{Class, FileStore, Rebuild, Settings};
+use sendmail::cf::{Cf, MapLine};
+use serde::Serialize;
+
+use crate::config::{Config, MapType, ProveWay, RebuildWay};
+use crate::mapper::Asked;
+
+/// What was found, good or bad.
+#[derive(Debug, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) good: bool,
+    pub(crate) text: String,
+}
+
+/// What sendmail's configuration says about the map.
+pub(crate) struct Host {
+    /// The class of the map.
+    class: Class,
+    /// Whether a K line of the cf names this very map.
+    named: bool,
+    /// What is worth telling.
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Host {
+    /// Looks.
+    pub(crate) fn look(config: &Config) -> Self {
+        let mut findings = Vec::new();
+        let mut tell = |good: bool, text: String| findings.push(Finding { good, text });
+        let cf_path = &config.access.cf.0.0;
+        let map = &config.access.map.0.0;
+        let cf = match Cf::read(cf_path) {
+            Ok(cf) => Some(cf),
+            Err(error) => {
+                tell(false, error.to_string());
+                None
+            }
+        };
+        let line = cf.as_ref().and_then(|cf| own_line(cf, map)).cloned();
+        if let Some(cf) = &cf {
+            match (&line, &cf.access) {
+                (Some(line), _) => {
+                    let (shown, class) = (map.display(), &line.class);
+                    tell(true, format!("{}: the access map is {class} {shown}", cf_path.display()));
+                }
+                (None, Some(access)) => tell(
+                    false,
+                    format!(
+                        "{}, line {}: sendmail's access map ({}) is not {}; entries there have no effect",
+                        cf_path.display(),
+                        access.line,
+                        access.class,
+                        map.display(),
+                    ),
+                ),
+                (None, None) => tell(
+                    false,
+                    format!(
+                        "{}: no access map (FEATURE(`access_db') is missing); entries have no effect",
+                        cf_path.display()
+                    ),
+                ),
+            }
+            if cf.tls_fallback_to_clear {
+                tell(
+                    false,
+                    format!(
+                        "{}: TLSFallbacktoClear is on; sendmail falls back by itself and there is nothing to do",
+                        cf_path.display()
+                    ),
+                );
+            }
+        }
+        let class = match *config.access.r#type {
+            MapType::Hash => Class::Hash,
+            MapType::Btree => Class::Btree,
+            MapType::Text => Class::Text,
+            MapType::Auto => match line.as_ref().map(|line| line.class.as_str()) {
+                Some("btree") => Class::Btree,
+                Some("text") => Class::Text,
+                Some("hash") | None => Class::Hash,
+                Some(other) => {
+                    tell(false, format!("a map of class {other} cannot be built; taking it for hash"));
+                    Class::Hash
+                }
+            },
+        };
+        Self { class, named: line.is_some(), findings }
+    }
+
+    /// The store of the map.
+    pub(crate) fn store(&self, config: &Config) -> Result<FileStore, map_store::Error> {
+        let access = &config.access;
+        FileStore::open(Settings {
+            access: access.file.0.0.clone(),
+            map: access.map.0.0.clone(),
+            class: self.class,
+            rebuild: match *access.rebuild {
+                RebuildWay::Replace => Rebuild::Replace,
+                RebuildWay::Append => Rebuild::Append,
+                RebuildWay::Command => Rebuild::Command(access.command.clone()),
+                RebuildWay::None => Rebuild::None,
+            },
+            makemap: PathBuf::from(&*access.makemap),
+            timeout: access.timeout.to_std(),
+        })
+    }
+
+    /// The sendmail to be asked for proofs; none where it would answer for another map.
+    pub(crate) fn asked(&self, config: &Config) -> Option<Asked> {
+        let wanted = *config.access.prove == ProveWay::Auto && self.named;
+        wanted.then(|| Asked {
+            program: PathBuf::from(&*config.access.sendmail),
+            cf: config.access.cf.0.0.clone(),
+            timeout: config.access.timeout.to_std().min(sendmail::prove::TIMEOUT),
+        })
+    }
+}
+
+/// The K line, or the member of its sequence, that names the map.
+fn own_line<'a>(cf: &'a Cf, map: &Path) -> Option<&'a MapLine> {
+    let database = MapLine::db(map);
+    let access = cf.access.as_ref()?;
+    access.leaves().into_iter().find(|line| {
+        line.path.as_ref().is_some_and(|path| path == map || MapLine::db(path) == database)
+    })
+}
