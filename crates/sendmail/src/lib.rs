@@ -1,1 +1,7 @@
-//! Stub.
+//! The local MTA: its children, its `sendmail.cf`, what it says when asked, processes that hold an old map. Knows no
+//! policy.
+
+pub mod cf;
+pub mod child;
+pub mod holders;
+pub mod prove;

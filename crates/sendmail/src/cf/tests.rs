@@ -1,0 +1,161 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn parse(text: &str) -> Result<Cf, String> {
+    Cf::parse(Path::new("/etc/mail/sendmail.cf"), text.as_bytes()).map_err(|e| e.to_string())
+}
+
+/// The access map in short: line, class, flags, path.
+fn access(text: &str) -> String {
+    fn show(map: &MapLine) -> String {
+        let path = map.path.as_ref().map_or("-".into(), |p| p.display().to_string());
+        let members: String = map.members.iter().map(|m| format!("({})", show(m))).collect();
+        format!("{} {} {:?} {path}{members}", map.line, map.class, map.flags)
+    }
+    match parse(text) {
+        Ok(cf) => cf.access.as_ref().map_or("none".into(), show),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn the_access_map() {
+    fn check(text: &str, expect: &str) {
+        assert_eq!(access(text), expect, "{text}");
+    }
+    // Each of these was given to sendmail 8.17.1.9; what it looked up is what is expected here.
+    check("Kaccess hash -T<TMPF> /etc/mail/access", r#"1 hash ["-T<TMPF>"] /etc/mail/access"#);
+    check("Kaccess hash -o -T<TMPF> /a.db\n", r#"1 hash ["-o", "-T<TMPF>"] /a.db"#);
+    check("V10\r\nKaccess hash -T<TMPF>\r\n\t/a\r\n", r#"2 hash ["-T<TMPF>"] /a"#);
+    check("KACCESS BTREE /a", "1 btree [] /a");
+    check("K access hash /a", "1 hash [] /a");
+    check("Kaccess hash /a # comment", "1 hash [] /a");
+    check("Kaccess hash # comment\n /a", "1 hash [] /a");
+    check(r"Kaccess hash /a\#b", "1 hash [] /a#b");
+    check(r#"Kaccess hash -T"<TM PF>" /a"#, r#"1 hash ["-T\"<TM"] PF>""#);
+    check("Kaccess hash /none\nKaccess hash /a", "2 hash [] /a");
+    check("#Kaccess hash /a", "none");
+    check("# text\n Kaccess hash /a", "none");
+    check("\n Kaccess hash /a", "none");
+    check("", "none");
+    check("Kaccess ldap -1 -k (&(a=b)) -v c", "1 ldap [] -");
+    check("Kaccess implicit /a", "1 implicit [] /a");
+    check("Kaccess text /a", "1 text [] /a");
+    check(
+        "Kone hash -o /one\nKtwo btree /two\nKaccess sequence one two",
+        r#"3 sequence [] -(1 hash ["-o"] /one)(2 btree [] /two)"#,
+    );
+    check("Kone hash /o\nKaccess sequence ONE,one", "2 sequence [] -(1 hash [] /o)(1 hash [] /o)");
+    check("Kother hash\nKaccess hash /a", "2 hash [] /a"); // another map's fault
+
+    let error =
+        |line, why| format!("/etc/mail/sendmail.cf, line {line}: K line of the map access: {why}");
+    check("\nKaccess hash", &error(2, "no file name for class hash"));
+    check("Kaccess hash -o -m", &error(1, "no file name for class hash"));
+    check("Kaccess", &error(1, "no map class"));
+    check("Kaccess hash /etc/$X", &error(1, "its path holds a macro"));
+    check(
+        "Kaccess sequence one\nKone hash /o",
+        &error(1, "its member one is not defined before it"),
+    );
+    check("Kaccess sequence access", &error(1, "its member access is not defined before it"));
+    check(
+        "Kone hash\nKaccess sequence one",
+        &error(2, "its member one, line 1: no file name for class hash"),
+    );
+    let mut doubling = "Km0 hash /m\n".to_owned();
+    for i in 1..40 {
+        doubling += &format!("Km{i} sequence m{0} m{0}\n", i - 1);
+    }
+    assert!(access(&(doubling + "Kaccess sequence m39")).contains("more than 64 maps in it"));
+}
+
+#[test]
+fn leaves_are_asked_in_order() {
+    let cf = parse("Ka hash /a\nKb hash /b\nKab sequence a b\nKc ldap x\nKaccess sequence c ab");
+    let access = cf.expect("parses").access.expect("has one");
+    let leaves: Vec<_> = access.leaves().iter().map(|map| map.line).collect();
+    assert_eq!(leaves, [4, 1, 2]);
+}
+
+#[test]
+fn db_once() {
+    assert_eq!(MapLine::db(Path::new("/etc/mail/access")), Path::new("/etc/mail/access.db"));
+    assert_eq!(MapLine::db(Path::new("/etc/mail/access.db")), Path::new("/etc/mail/access.db"));
+}
+
+#[test]
+fn the_fallback() {
+    fn check(text: &str, expect: bool) {
+        assert_eq!(parse(text).expect("parses").tls_fallback_to_clear, expect, "{text}");
+    }
+    check("", false);
+    check("O TLSFallbacktoClear=true", true);
+    check("O TLSFallbacktoClear", true);
+    check("O tlsfallbacktoclear = True", true);
+    check("O TLSFallb=yes", true);
+    check("O TLSFallbacktoClear=true # c", true);
+    check("O TLSFallbacktoClear=false # true", false);
+    check("O TLSFallbacktoClear=True\nO TLSFallbacktoClear=False", false);
+    check("O TLSFallbacktoClear=1", false);
+    check("O TLSFallbacktoClear=\"true\"", false);
+    check("O TLS=true", false); // not unique
+    check("OTLSFallbacktoClear=true", false); // the option T
+    check("O  TLSFallbacktoClear=true", false);
+    check("O\tTLSFallbacktoClear=true", false);
+    check("#O TLSFallbacktoClear", false);
+    check("# c\n O TLSFallbacktoClear=true", false);
+    check("O TLSFallbacktoClearly=true", false);
+}
+
+#[test]
+fn the_host() {
+    let cf = parse(
+        "Cwlocalhost a.example\nC{w}b.example $j\nCzother\nFw/etc/mail/local-host-names %[^\\#]\n\
+         Fw-o /etc/more\nFw|/bin/names\nDj$w.example\nDjlab.example.test\nO TrustedUser=smmta\n",
+    )
+    .expect("parses");
+    assert_eq!(cf.own_names, ["localhost", "a.example", "b.example"]);
+    let files = ["/etc/mail/local-host-names", "/etc/more"].map(PathBuf::from);
+    assert_eq!(cf.own_name_files, files);
+    assert_eq!(cf.host_name.as_deref(), Some("lab.example.test"));
+    assert_eq!(cf.trusted_user.as_deref(), Some("smmta"));
+    assert_eq!(parse("Dj$w.example").expect("parses").host_name, None);
+}
+
+#[test]
+fn files_that_are_none() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("sendmail.cf");
+    let error = |path: &Path| Cf::read(path).expect_err("refused").to_string();
+    assert!(error(&path).starts_with(&format!("cannot read {}: ", path.display())));
+    assert_eq!(error(folder.path()), format!("{} is no regular file", folder.path().display()));
+    let file = File::create(&path).expect("file");
+    file.set_len(MAX_BYTES + 1).expect("grow");
+    assert!(error(&path).contains("larger than 8 MiB"));
+    file.set_len(MAX_BYTES).expect("shrink"); // 8 MiB of NUL
+    assert_eq!(Cf::read(&path).expect("reads"), Cf::default());
+}
+
+/// Lines that look like some of a cf.
+const LINE: &str = r"[KODCF# \t]?(access|one|j|w| )? ?(hash|sequence|one)?[ -/$#\\]{0,8}";
+
+proptest! {
+    #[test]
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        drop(Cf::parse(Path::new("x"), &bytes));
+    }
+
+    #[test]
+    fn any_lines(lines in proptest::collection::vec(LINE, 0..12)) {
+        drop(Cf::parse(Path::new("x"), lines.join("\n").as_bytes()));
+    }
+
+    #[test]
+    fn a_path_comes_back(path in "/[a-zA-Z0-9/._-]{1,40}", class in "hash|btree|dbm|cdb|text") {
+        let cf = parse(&format!("V10\nKaccess {class} -o {path}\nS1")).expect("parses");
+        let access = cf.access.expect("has one");
+        prop_assert_eq!((access.class, access.path), (class, Some(PathBuf::from(path))));
+    }
+}
