@@ -1,1 +1,32 @@
-//! Stub.
+//! The end-to-end tests' tools: a bed with a real sendmail, rsyslog and DNS server in it, SMTP peers
+//! of every kind of brokenness, and a runner for the real trytlsd.
+//!
+//! ```text
+//! let Some(bed) = Bed::new()
+//!     .peer(Peer::new("garbage", "127.0.0.11", Mode::Garbage))
+//!     .start_or_skip("mail to a broken peer is stuck")
+//! else { return };
+//! bed.send(&["user@garbage.rcpt.test"])?;
+//! ```
+//!
+//! Everything runs in namespaces that the test makes itself, with "lo" as the only interface: no
+//! packet and no file of a test reaches the host. What the bed needs is made by `make bed`
+//! (`tests/bed/build`); where it cannot be had, a test says `skipped: NAME: why` and passes, except
+//! under `CI=true`, where it fails.
+
+pub mod bed;
+pub mod bench;
+mod certificate;
+pub mod demo;
+pub mod dns;
+pub mod generate;
+mod inject;
+pub mod mta;
+pub mod namespace;
+pub mod need;
+pub mod peers;
+pub mod quantity;
+mod session;
+pub mod trytlsd;
+pub mod wait;
+mod zone;

@@ -1,0 +1,56 @@
+# What a person and CI run. Nothing here installs anything on the host: what a machine lacks is
+# fetched as Debian packages and unpacked under target/ (tests/bed/), by apt-get with its own state.
+
+with := tests/bed/with
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+.PHONY: demo
+demo: ## the whole main job, shown in under a minute, without root
+	@$(with) openssl makemap -- cargo run --quiet --release -p tests --bin demo
+
+.PHONY: test
+test: check ## everything that must hold: check, then all tests, with the real sendmail
+	@echo '== build'
+	@$(with) openssl -- cargo build --workspace --bin trytlsd --locked --quiet
+	@echo '== tests'
+ifeq ($(shell id -u),0)
+	@$(with) openssl makemap bed -- cargo test --workspace --locked
+else
+	@# The beds need a root's rights: that of a user namespace will do, where it can be had.
+	@$(with) openssl makemap -- cargo test --workspace --locked --exclude tests
+	@CARGO_TARGET_$(host)_RUNNER='$(CURDIR)/tests/bed/as-root --try' \
+		$(with) openssl makemap bed -- cargo test --locked -p tests
+endif
+
+# The host's triple as cargo writes it in names of variables.
+host = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+
+.PHONY: check
+check: ## format, lints and documentation, without a warning
+	@echo '== format'
+	@cargo fmt --all --check
+	@echo '== lints'
+	@$(with) openssl -- cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	@echo '== documentation'
+	@RUSTDOCFLAGS='-D warnings' $(with) openssl -- cargo doc --workspace --no-deps --locked --quiet
+
+.PHONY: bed
+bed: ## make the test bed's root under target/testbed, or say why it cannot be had
+	@tests/bed/build
+
+.PHONY: bench
+bench: ## whole-process ratios against ripgrep and grep on the same logs
+	@$(with) openssl bed -- bench/run
+
+.PHONY: audit
+audit: ## licences, advisories, bans and sources of all dependencies (deny.toml)
+	@command -v cargo-deny >/dev/null || { \
+		echo 'make audit needs cargo-deny: cargo install --locked cargo-deny' >&2; exit 1; }
+	@cargo deny --locked check
+
+.PHONY: clean
+clean: ## remove target/, the test bed included
+	@tests/bed/as-root --try rm -rf target

@@ -1,0 +1,183 @@
+//! The real trytlsd, run inside a bed.
+
+use std::env;
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::bed::Bed;
+use crate::namespace::command;
+use crate::{need, wait};
+
+/// Where the binary lies in the bed.
+const INSIDE: &str = "/usr/local/sbin/trytlsd";
+
+/// The default path of the configuration.
+const CONFIG: &str = "/etc/trytlsd/trytlsd.toml";
+
+/// The trytlsd binary: `$TRYTLSD_BIN`, else the workspace's own, built by cargo when it is out of
+/// date (once for each process of the tests).
+///
+/// # Errors
+/// Where cargo cannot build it.
+pub fn binary() -> Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    if let Some(path) = env::var_os("TRYTLSD_BIN") {
+        return Ok(PathBuf::from(path));
+    }
+    let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    built.clone().map_err(anyhow::Error::msg)
+}
+
+fn build() -> Result<PathBuf> {
+    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    // Of the whole workspace: the dependencies then have the features that the tests built them with,
+    // and are not built twice. In release, as the caller, or not.
+    let release: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    let output = command(&cargo)
+        .args(["build", "--quiet", "--workspace", "--bin", "trytlsd", "--message-format", "json"])
+        .args(release)
+        .current_dir(need::repository())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("run {cargo}"))?;
+    ensure!(output.status.success(), "cargo build of trytlsd: {}", output.status);
+    // The path is asked of cargo, for the target folder may be anywhere.
+    String::from_utf8_lossy(&output.stdout)
+        .split('\n')
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "trytlsd")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .context("cargo named no executable trytlsd")
+}
+
+/// A trytlsd that runs in a bed. Killed when dropped.
+#[derive(Debug)]
+pub struct Trytlsd<'bed> {
+    bed: &'bed Bed,
+    child: Child,
+    pid_file: String,
+    stdout: Text,
+    stderr: Text,
+}
+
+/// What a pipe has given so far.
+type Text = Arc<Mutex<Vec<u8>>>;
+
+impl<'bed> Trytlsd<'bed> {
+    /// `trytlsd run` with this configuration, whose text is written to the default path.
+    pub fn run(bed: &'bed Bed, config: &str) -> Result<Self> {
+        bed.namespace().write(CONFIG, config)?;
+        Self::start(bed, &["run"])
+    }
+
+    /// Start `trytlsd ARGS...` and do not wait for it.
+    pub fn start(bed: &'bed Bed, args: &[&str]) -> Result<Self> {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        install(bed)?;
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let pid_file = format!("/run/trytlsd.{number}");
+        let mut child = bed
+            .namespace()
+            .command("sh")
+            // The pid that counts is the one inside; the child is nsenter.
+            .args(["-c", "echo $$ >\"$0\" && exec \"$@\"", &pid_file, INSIDE])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("start trytlsd in the bed")?;
+        let stdout = collect(child.stdout.take().context("trytlsd's standard output")?);
+        let stderr = collect(child.stderr.take().context("trytlsd's standard error")?);
+        Ok(Self { bed, child, pid_file, stdout, stderr })
+    }
+
+    /// Standard output so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        text(&self.stdout)
+    }
+
+    /// Standard error so far.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        text(&self.stderr)
+    }
+
+    /// Wait until both outputs together contain `part`, at most `limit`.
+    pub fn wait_says(&mut self, limit: Duration, part: &str) -> Result<()> {
+        let found = wait::until(limit, &format!("trytlsd saying {part:?}"), || {
+            (self.stdout().contains(part) || self.stderr().contains(part)).then_some(())
+        });
+        found.with_context(|| format!("stdout:\n{}\nstderr:\n{}", self.stdout(), self.stderr()))
+    }
+
+    /// Send a signal by its name, as "TERM" or "HUP".
+    pub fn signal(&self, name: &str) -> Result<()> {
+        self.bed.sh(&format!("kill -s {name} \"$(cat {})\"", self.pid_file)).map(drop)
+    }
+
+    /// Wait for its end, at most `limit`.
+    pub fn wait_end(&mut self, limit: Duration) -> Result<ExitStatus> {
+        wait::until(limit, "trytlsd's end", || self.child.try_wait().ok().flatten())
+    }
+
+    /// End it as the system would (SIGTERM), within 10 s.
+    pub fn stop(mut self) -> Result<ExitStatus> {
+        self.signal("TERM")?;
+        self.wait_end(Duration::from_secs(10))
+    }
+}
+
+impl Drop for Trytlsd<'_> {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // Where this fails the bed's end does it.
+            drop(self.signal("KILL"));
+            drop(self.child.wait());
+        }
+    }
+}
+
+/// `trytlsd ARGS...` in the bed, to its end.
+pub fn output(bed: &Bed, args: &[&str]) -> Result<Output> {
+    install(bed)?;
+    bed.run(INSIDE, args)
+}
+
+/// Copy the binary into the bed; its libraries are those of the host's release, which is the bed's.
+fn install(bed: &Bed) -> Result<()> {
+    let inside = bed.namespace().path(INSIDE);
+    if inside.exists() {
+        return Ok(());
+    }
+    let binary = binary()?;
+    fs::copy(&binary, &inside)
+        .with_context(|| format!("copy {} into the bed", binary.display()))
+        .map(drop)
+}
+
+/// A thread that takes all that a pipe gives, so that the other side never waits.
+fn collect(mut pipe: impl Read + Send + 'static) -> Text {
+    let text = Text::default();
+    let into = Arc::clone(&text);
+    thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = pipe.read(&mut bytes) {
+            let mut into = into.lock().unwrap_or_else(PoisonError::into_inner);
+            into.extend_from_slice(bytes.get(..count).unwrap_or_default());
+        }
+    });
+    text
+}
+
+fn text(bytes: &Text) -> String {
+    String::from_utf8_lossy(&bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+}
