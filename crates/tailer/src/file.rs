@@ -1,0 +1,122 @@
+//! A log file as the system sees it: which file it is, whatever its name.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::error::Error;
+use crate::lines::{Lines, MAX_LINE};
+
+/// Which file: its device and inode.
+///
+/// Unique while the file is held open. A number is used again as soon as the file is gone (ext4 does so at once), so
+/// a stored identity needs a second witness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// The device that holds it (`st_dev`).
+    pub dev: u64,
+    /// Its inode (`st_ino`).
+    pub ino: u64,
+}
+
+impl FileId {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self { dev: metadata.dev(), ino: metadata.ino() }
+    }
+}
+
+/// What a path names now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) id: FileId,
+    pub(crate) size: u64,
+}
+
+impl Seen {
+    /// Looks at `path`, links followed. Pipes, sockets and devices are refused before anything opens them.
+    pub(crate) fn at(path: &Path) -> Result<Self, Error> {
+        Self::of(path, &fs::metadata(path).map_err(|e| Error::open(path, e))?)
+    }
+
+    fn of(path: &Path, metadata: &Metadata) -> Result<Self, Error> {
+        if metadata.is_dir() {
+            return Err(Error::IsDirectory { path: path.to_owned() });
+        }
+        if !metadata.is_file() {
+            return Err(Error::NotRegular { path: path.to_owned() });
+        }
+        Ok(Self { id: FileId::of(metadata), size: metadata.len() })
+    }
+}
+
+/// An open log and what was read from it and not yet given out.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    file: File,
+    pub(crate) id: FileId,
+    pub(crate) lines: Lines,
+}
+
+impl LogFile {
+    /// Opens `path` at its beginning.
+    ///
+    /// # Errors
+    /// All of [`Error`]'s that concern opening; a pipe is [`Error::NotRegular`] and is not waited on.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        Seen::at(path)?;
+        // O_NONBLOCK: should a pipe have taken the file's place since, the open does not wait for its writer.
+        let nonblock = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(nonblock)
+            .open(path)
+            .map_err(|e| Error::open(path, e))?;
+        let seen = Seen::of(path, &file.metadata().map_err(|e| Error::open(path, e))?)?;
+        Ok(Self { file, id: seen.id, lines: Lines::new() })
+    }
+
+    /// Goes to the start of the last line, if that is still being written, else to the end.
+    pub(crate) fn skip_to_end(&mut self) -> io::Result<()> {
+        let size = self.file.metadata()?.len();
+        let mut tail = vec![0; size.min(MAX_LINE as u64 + 1) as usize];
+        let from = size - tail.len() as u64;
+        match self.file.read_exact_at(&mut tail, from) {
+            Ok(()) => {}
+            // It shrank in between. What it holds now is new.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(e) => return Err(e),
+        }
+        // Without a line's end in so many bytes, the line being written is over-long: it is skipped from here on.
+        let after = memchr::memrchr(b'\n', &tail).map_or(0, |end| end + 1);
+        self.go_to(from + after as u64)
+    }
+
+    /// Goes to `offset` and forgets what was read and not given out.
+    pub(crate) fn go_to(&mut self, offset: u64) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(offset))?;
+        self.lines.restart(offset);
+        Ok(())
+    }
+
+    /// Reads once, at most 256 KiB. 0 is the end of the file as it is now.
+    pub(crate) fn fill(&mut self) -> io::Result<usize> {
+        self.lines.fill(&mut self.file)
+    }
+}
+
+/// Reads up to `buf.len()` bytes, fewer only at the end.
+pub(crate) fn read_full(from: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match from.read(rest) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
+}

@@ -1,0 +1,213 @@
+//! A finished log, read once from its beginning to its end: a file, a gzip file, standard input.
+//!
+//! gzip is recognised by its first bytes, not by its name, and all members of a concatenated file are read. Memory does
+//! not depend on the size, packed or unpacked. What is not packed is read straight into the buffer that the lines are
+//! given out from.
+//!
+//! What fails: a truncated or damaged gzip file gives all whole lines before the damage, then the error. A line that
+//! the damage cuts is not given out.
+//!
+//! What an attacker could try: a gzip file that unpacks to far more than its size. It costs time, not memory.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::error::Error;
+use crate::file::{FileId, read_full};
+use crate::lines::{Block, Lines};
+use crate::source::Source;
+
+/// How much of a packed file is read at once, in bytes.
+const PACKED_READ: usize = 64 * 1024;
+
+/// The first bytes of packed files: the magic number, and the program that unpacks it.
+const OTHER_PACKERS: &[(&[u8], &str)] =
+    &[(b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2")];
+
+/// The first bytes of a gzip file: its magic number and the only method there is (RFC 1952, 2.3.1).
+const GZIP: &[u8] = b"\x1f\x8b\x08";
+
+/// As many bytes as the longest magic number has.
+const HEAD: usize = 6;
+
+/// One log, being read.
+pub struct Input {
+    path: PathBuf,
+    bytes: Bytes,
+    lines: Lines,
+    id: FileId,
+    mtime: Option<SystemTime>,
+    size: Option<u64>,
+    ended: bool,
+}
+
+/// Counts what is read from the file.
+struct Counted {
+    from: Chain<Cursor<Vec<u8>>, File>,
+    read: u64,
+}
+
+impl Read for Counted {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(into)?;
+        self.read += n as u64;
+        Ok(n)
+    }
+}
+
+enum Bytes {
+    Plain(Counted),
+    Gzip(Box<MultiGzDecoder<BufReader<Counted>>>),
+}
+
+impl Input {
+    /// Opens a source. A pipe with a name is waited for.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::IsDirectory`], [`Error::Open`]; [`Error::Read`] if its first
+    /// bytes cannot be read; [`Error::Packed`] if it is packed by another program than gzip.
+    pub fn open(source: &Source) -> Result<Self, Error> {
+        let (path, file) = match source {
+            Source::File(path) => (path.clone(), File::open(path)),
+            // A descriptor of our own, past the buffer that the standard library puts before standard input.
+            Source::Stdin => {
+                let stdin = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+                (PathBuf::from("standard input"), stdin)
+            }
+        };
+        let file = file.map_err(|e| Error::open(&path, e))?;
+        Self::read_from(path, file)
+    }
+
+    fn read_from(path: PathBuf, mut file: File) -> Result<Self, Error> {
+        let metadata = file.metadata().map_err(|e| Error::open(&path, e))?;
+        if metadata.is_dir() {
+            return Err(Error::IsDirectory { path });
+        }
+        let mut head = vec![0; HEAD];
+        let filled = read_full(&mut file, &mut head).map_err(|e| Error::read(&path, 0, e))?;
+        head.truncate(filled);
+        if let Some((_, tool)) = OTHER_PACKERS.iter().find(|(magic, _)| head.starts_with(magic)) {
+            return Err(Error::Packed { path, tool });
+        }
+        let is_gzip = head.starts_with(GZIP);
+        let counted = Counted { from: Cursor::new(head).chain(file), read: 0 };
+        let bytes = if is_gzip {
+            let buffered = BufReader::with_capacity(PACKED_READ, counted);
+            Bytes::Gzip(Box::new(MultiGzDecoder::new(buffered)))
+        } else {
+            Bytes::Plain(counted)
+        };
+        Ok(Self {
+            path,
+            bytes,
+            lines: Lines::new(),
+            id: FileId::of(&metadata),
+            mtime: metadata.modified().ok().filter(|_| metadata.is_file()),
+            size: metadata.is_file().then_some(metadata.len()),
+            ended: false,
+        })
+    }
+
+    /// The next whole lines; `None` at the end. The last line may have no newline.
+    ///
+    /// # Errors
+    /// [`Error::Read`]; [`Error::Truncated`] and [`Error::Damaged`] for a gzip file, after all lines before the damage
+    /// were given out. After an error there is nothing more to read.
+    pub fn next_block(&mut self) -> Result<Option<Block<'_>>, Error> {
+        while !self.ended && !self.lines.ready() {
+            match self.bytes.fill(&mut self.lines) {
+                Ok(0) => {
+                    self.ended = true;
+                    self.lines.finish();
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.ended = true;
+                    return Err(self.error(error));
+                }
+            }
+        }
+        Ok(self.lines.take())
+    }
+
+    fn error(&self, source: io::Error) -> Error {
+        let (path, offset) = (self.path.clone(), self.lines.read_to());
+        match (&self.bytes, source.kind()) {
+            (Bytes::Gzip(_), io::ErrorKind::UnexpectedEof) => Error::Truncated { path, offset },
+            (Bytes::Gzip(_), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+                Error::Damaged { path, offset, source }
+            }
+            _ => Error::read(&path, offset, source),
+        }
+    }
+
+    /// Its path, or the words "standard input".
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Which file it is.
+    pub fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// When the file was last written: no line in it is younger. `None` for a pipe.
+    pub fn mtime(&self) -> Option<SystemTime> {
+        self.mtime
+    }
+
+    /// How large the file is as stored, in bytes. `None` for a pipe.
+    pub fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// Bytes read from the file as stored, to be compared with [`size`](Self::size).
+    pub fn read_bytes(&self) -> u64 {
+        match &self.bytes {
+            Bytes::Plain(counted) => counted.read,
+            Bytes::Gzip(decoder) => decoder.get_ref().get_ref().read,
+        }
+    }
+
+    /// Bytes read, unpacked.
+    pub fn unpacked_bytes(&self) -> u64 {
+        self.lines.read_to()
+    }
+
+    /// Whether it is packed with gzip.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.bytes, Bytes::Gzip(_))
+    }
+
+    /// How many lines were skipped because they were longer than [`MAX_LINE`](crate::MAX_LINE).
+    pub fn skipped(&self) -> u64 {
+        self.lines.skipped()
+    }
+}
+
+impl Bytes {
+    fn fill(&mut self, lines: &mut Lines) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => lines.fill(file),
+            Self::Gzip(decoder) => lines.fill(decoder),
+        }
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input")
+            .field("path", &self.path)
+            .field("packed", &self.is_packed())
+            .field("read", &self.read_bytes())
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
