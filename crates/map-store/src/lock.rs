@@ -1,0 +1,83 @@
+//! The lock that keeps two trytlsd from working on one map at a time.
+//!
+//! It is a `flock` on the folder itself: no file of ours is left in the admin's folder, it goes with the process even
+//! if that is killed, and nobody else locks folders. In particular it is not on the map: makemap takes that lock
+//! itself, and a makemap that is run under it waits for ever (measured on sendmail 8.17.1). Where folders cannot be
+//! locked (NFS) work goes on without: the text is compared before it is replaced anyway.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::Error;
+
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The lock; it goes when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    /// Open as long as the lock is held; none where folders cannot be locked.
+    folder: Option<OwnedFd>,
+}
+
+impl Lock {
+    /// Waits for the lock, at most as long as `patience`.
+    pub(crate) fn take(folder: &Path, patience: Duration) -> Result<Self, Error> {
+        let error = |errno: Errno| Error::Lock { folder: folder.into(), source: errno.into() };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(folder, flags, Mode::empty()).map_err(error)?;
+        let end = Instant::now() + patience;
+        loop {
+            match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { folder: Some(fd) }),
+                Err(
+                    Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS,
+                ) => {
+                    tracing::warn!(
+                        ?folder,
+                        "this file system cannot lock folders; going on without"
+                    );
+                    return Ok(Self { folder: None });
+                }
+                Err(Errno::AGAIN) if Instant::now() < end => sleep(PAUSE),
+                Err(Errno::AGAIN) => {
+                    return Err(Error::Locked { folder: folder.into(), after: patience });
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(error(errno)),
+            }
+        }
+    }
+
+    /// Whether nobody else can hold it.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.folder.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_waits_and_gives_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Lock::take(folder.path(), Duration::ZERO).unwrap();
+        assert!(first.is_exclusive());
+        let error = Lock::take(folder.path(), Duration::from_millis(30)).unwrap_err();
+        assert!(matches!(error, Error::Locked { .. }), "{error}");
+        drop(first);
+        Lock::take(folder.path(), Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Lock::take(&folder.path().join("x"), Duration::ZERO).unwrap_err();
+        assert!(error.to_string().contains("No such file"), "{error}");
+    }
+}
