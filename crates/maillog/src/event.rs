@@ -29,11 +29,12 @@ pub enum What<'a> {
     Stuck(Stuck<'a>),
     /// The delivery line after an attempt was Sent: another MX took the mail, or `TLSFallbacktoClear` did.
     Sent(Attempt<'a>),
-    /// The delivery line after an attempt was neither (a bounce, `Service unavailable`).
+    /// The delivery line after an attempt was neither (a bounce, `Service unavailable`), or cannot be read.
     Failed(Attempt<'a>),
     /// `STARTTLS=client, relay=…, version=…`: a TLS handshake with the relay succeeded.
     Success(Success<'a>),
-    /// A bare `stat=Deferred`: a message waits for a relay that this process has already failed with.
+    /// A bare `stat=Deferred`: a message waits for a relay that this process has already failed with. Said of the line
+    /// alone: where it also ends an attempt, it comes after the `Stuck`.
     Waiting(Waiting<'a>),
     /// `ruleset=try_tls`: an entry of the access map turned TLS off for this relay.
     TryTls(TryTls<'a>),
@@ -81,7 +82,7 @@ impl Attempt<'_> {
 pub struct Cause<'a> {
     /// Its kind.
     pub kind: CauseKind,
-    /// `reason=` of the line (OpenSSL's words); empty for sendmail before 8.14.6, which writes none.
+    /// `reason=` of the line (OpenSSL's words), at most 100 bytes; empty for sendmail before 8.14.6, which writes none.
     pub reason: Cow<'a, str>,
 }
 
@@ -90,7 +91,8 @@ pub struct Cause<'a> {
 pub enum CauseKind {
     /// TLS itself: an alert, a version, a cipher, garbage.
     Handshake,
-    /// A reset, a close or a timeout: `SSL_error=5` or `SSL_error=2, retry=0`. Weak evidence: the network does that too.
+    /// A reset, a close or a timeout: `SSL_error=5`, `SSL_error=2, retry=0`, or OpenSSL 3's `unexpected eof while
+    /// reading`. Weak evidence: the network does that too.
     Network,
 }
 
@@ -99,7 +101,8 @@ pub enum CauseKind {
 pub struct Stuck<'a> {
     /// The attempt.
     pub attempt: Attempt<'a>,
-    /// The relay's address, if the Deferred line is of this relay and names one.
+    /// The relay's address, if the Deferred line is of this relay and names one. Of several attempts with such a name only
+    /// the last has it.
     pub address: Option<IpAddr>,
     /// The message.
     pub queue_id: Cow<'a, str>,
@@ -110,7 +113,7 @@ pub struct Stuck<'a> {
 /// A handshake that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Success<'a> {
-    /// The relay, its trailing dot cut.
+    /// The relay, its trailing dot cut. sendmail cuts the line's name after 100 bytes, so a longer one is not whole.
     pub relay: Relay<'a>,
     /// `version=`, for instance `TLSv1.3`.
     pub version: Cow<'a, str>,

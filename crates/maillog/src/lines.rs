@@ -1,0 +1,156 @@
+//! One line in, its events out. The only reader there is: [`crate::finder`] and [`crate::plain`] differ in which lines
+//! they hand to it.
+
+use crate::client::{self, CLIENT_ERROR, Named};
+use crate::cursor::text;
+use crate::delivery::{self, Delivery, Outcome};
+use crate::event::{Attempt, Event, Stuck, Waiting, What};
+use crate::flaw::Flaw;
+use crate::joiner::Joiner;
+use crate::kinds::Kinds;
+use crate::prefix::{Prefix, Splitter};
+use crate::relay::Relay;
+use crate::shape::Shape;
+use crate::{ruleset, server};
+
+/// Kinds that need the ruleset lines and the client error lines.
+pub(crate) const OF_ATTEMPTS: Kinds = Kinds::ATTEMPTS.with(Kinds::OUTCOMES);
+/// Kinds that need the lines with `STARTTLS=client, relay=`.
+pub(crate) const OF_NAMED: Kinds = Kinds::SUCCESSES.with(Kinds::DANE_WARNINGS);
+
+/// Reads lines for the kinds wanted.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    kinds: Kinds,
+    splitter: Splitter,
+    joiner: Joiner,
+}
+
+impl Lines {
+    pub(crate) fn new(kinds: Kinds) -> Self {
+        Self { kinds, splitter: Splitter::default(), joiner: Joiner::new() }
+    }
+
+    pub(crate) fn joiner(&self) -> &Joiner {
+        &self.joiner
+    }
+
+    /// Reads one line, without its `\n`; a `\r` before that is no part of it.
+    pub(crate) fn read<'b>(&mut self, line: &'b [u8], sink: &mut impl FnMut(Event<'b>)) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Ok((prefix, message)) = self.splitter.split(line) else { return };
+        let mut emit = |what: What<'b>| {
+            let Prefix { stamp, host, pid, .. } = prefix;
+            sink(Event { stamp, host: text(host), pid, what });
+        };
+        let kinds = self.kinds;
+        match Shape::of(message) {
+            Shape::ClientNamed if kinds.any(OF_NAMED) => match client::named(message) {
+                Ok(Named::Success(success)) if kinds.any(Kinds::SUCCESSES) => {
+                    emit(What::Success(success));
+                }
+                Ok(Named::DaneWarning(relay)) if kinds.any(Kinds::DANE_WARNINGS) => {
+                    emit(What::DaneWarning(relay));
+                }
+                _ => {}
+            },
+            Shape::ClientError if kinds.any(OF_ATTEMPTS) => {
+                if let Ok(cause) = client_error(message) {
+                    self.joiner.failed(&prefix, cause);
+                }
+            }
+            Shape::TlsServer if kinds.any(OF_ATTEMPTS) => self.attempt(&prefix, message, &mut emit),
+            Shape::Delivery => self.delivery(&prefix, message, &mut emit),
+            Shape::TryTls if kinds.any(Kinds::TRY_TLS) => {
+                if let Some(used) = ruleset::try_tls(message).ok().and_then(|line| line.used()) {
+                    emit(What::TryTls(used));
+                }
+            }
+            Shape::ServerError if kinds.any(Kinds::CLIENT_FAILURES) => {
+                if let Ok(client) = server::error(message) {
+                    emit(What::ClientFailed(client));
+                }
+            }
+            Shape::ServerSuccess if kinds.any(Kinds::CLIENT_SUCCESSES) => {
+                if let Ok(client) = server::success(message) {
+                    emit(What::ClientSucceeded(client));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn attempt<'b>(
+        &mut self,
+        prefix: &Prefix<'_>,
+        message: &'b [u8],
+        emit: &mut impl FnMut(What<'b>),
+    ) {
+        let Ok(line) = ruleset::tls_server(message) else { return };
+        let Some(attempt) = self.joiner.attempt(prefix, line) else { return };
+        if self.kinds.any(Kinds::OUTCOMES) {
+            self.joiner.keep(prefix, &attempt);
+        }
+        if self.kinds.any(Kinds::ATTEMPTS) {
+            emit(What::Attempt(attempt));
+        }
+    }
+
+    /// A delivery line is read only where it ends an attempt, or where waiting messages are wanted.
+    fn delivery<'b>(
+        &mut self,
+        prefix: &Prefix<'_>,
+        message: &'b [u8],
+        emit: &mut impl FnMut(What<'b>),
+    ) {
+        let waiting = self.kinds.any(Kinds::WAITING) && message.ends_with(b"stat=Deferred");
+        if !waiting && !self.joiner.may_wait_for(prefix.pid) {
+            return;
+        }
+        let delivery = delivery::read(message);
+        if !matches!(delivery, Err(Flaw::NoRelay)) {
+            let ended = self.joiner.ended(prefix);
+            emit_outcomes(ended, delivery.as_ref().ok(), emit);
+        }
+        if let Ok(delivery) = delivery
+            && waiting
+            && delivery.is_waiting()
+            && let Some(relay) = Relay::parse_dotted(delivery.relay)
+        {
+            emit(What::Waiting(Waiting { relay, queue_id: delivery.queue_id.into() }));
+        }
+    }
+}
+
+/// Says how attempts ended. A delivery line that cannot be read confirms nothing: they failed.
+fn emit_outcomes<'b>(
+    attempts: Vec<Attempt<'static>>,
+    delivery: Option<&Delivery<'b>>,
+    emit: &mut impl FnMut(What<'b>),
+) {
+    let Some(delivery) = delivery else {
+        return attempts.into_iter().for_each(|attempt| emit(What::Failed(attempt)));
+    };
+    // The line names the last host that was tried, so of two attempts with alike names the later one is meant.
+    let named = attempts.iter().rposition(|a| a.relay.is_logged_as(delivery.relay));
+    for (at, attempt) in attempts.into_iter().enumerate() {
+        emit(match delivery.outcome {
+            Outcome::Deferred => What::Stuck(Stuck {
+                attempt,
+                address: delivery.address.filter(|_| named == Some(at)),
+                queue_id: delivery.queue_id.into(),
+                recipients: delivery.recipients(),
+            }),
+            Outcome::Sent => What::Sent(attempt),
+            Outcome::Other => What::Failed(attempt),
+        });
+    }
+}
+
+/// Reads a client error line, behind a queue id or not.
+pub(crate) fn client_error(message: &[u8]) -> Result<crate::event::Cause<'_>, Flaw> {
+    match delivery::queue_id(message) {
+        Some((_, rest)) if rest.starts_with(CLIENT_ERROR.as_bytes()) => client::error(rest),
+        _ => client::error(message),
+    }
+}

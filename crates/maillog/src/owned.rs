@@ -1,0 +1,108 @@
+//! Events that outlive the block they were read from.
+
+use std::borrow::Cow;
+
+use crate::event::{Attempt, Cause, Client, Event, Stuck, Success, TryTls, Waiting, What};
+use crate::kinds::Kinds;
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
+impl Event<'_> {
+    /// The same event, its text copied.
+    pub fn into_owned(self) -> Event<'static> {
+        let Self { stamp, host, pid, what } = self;
+        Event { stamp, host: owned(host), pid, what: what.into_owned() }
+    }
+}
+
+impl What<'_> {
+    /// The kind it belongs to.
+    pub fn kind(&self) -> Kinds {
+        match self {
+            Self::Attempt(_) => Kinds::ATTEMPTS,
+            Self::Stuck(_) | Self::Sent(_) | Self::Failed(_) => Kinds::OUTCOMES,
+            Self::Success(_) => Kinds::SUCCESSES,
+            Self::Waiting(_) => Kinds::WAITING,
+            Self::TryTls(_) => Kinds::TRY_TLS,
+            Self::DaneWarning(_) => Kinds::DANE_WARNINGS,
+            Self::ClientFailed(_) => Kinds::CLIENT_FAILURES,
+            Self::ClientSucceeded(_) => Kinds::CLIENT_SUCCESSES,
+        }
+    }
+
+    /// The same, its text copied.
+    pub fn into_owned(self) -> What<'static> {
+        match self {
+            Self::Attempt(attempt) => What::Attempt(attempt.into_owned()),
+            Self::Stuck(stuck) => What::Stuck(stuck.into_owned()),
+            Self::Sent(attempt) => What::Sent(attempt.into_owned()),
+            Self::Failed(attempt) => What::Failed(attempt.into_owned()),
+            Self::Success(success) => What::Success(success.into_owned()),
+            Self::Waiting(waiting) => What::Waiting(waiting.into_owned()),
+            Self::TryTls(used) => What::TryTls(used.into_owned()),
+            Self::DaneWarning(relay) => What::DaneWarning(relay.into_owned()),
+            Self::ClientFailed(client) => What::ClientFailed(client.into_owned()),
+            Self::ClientSucceeded(client) => What::ClientSucceeded(client.into_owned()),
+        }
+    }
+}
+
+impl Attempt<'_> {
+    /// The same, its text copied.
+    pub fn into_owned(self) -> Attempt<'static> {
+        let Self { relay, fault, code, cause } = self;
+        Attempt { relay: relay.into_owned(), fault, code, cause: cause.map(Cause::into_owned) }
+    }
+}
+
+impl Cause<'_> {
+    /// The same, its text copied.
+    pub fn into_owned(self) -> Cause<'static> {
+        Cause { kind: self.kind, reason: owned(self.reason) }
+    }
+}
+
+impl Stuck<'_> {
+    /// The same, its text copied.
+    pub fn into_owned(self) -> Stuck<'static> {
+        let Self { attempt, address, queue_id, recipients } = self;
+        Stuck {
+            attempt: attempt.into_owned(),
+            address,
+            queue_id: owned(queue_id),
+            recipients: recipients.into_iter().map(owned).collect(),
+        }
+    }
+}
+
+impl Success<'_> {
+    /// The same, its text copied.
+    pub fn into_owned(self) -> Success<'static> {
+        let Self { relay, version, verify } = self;
+        Success { relay: relay.into_owned(), version: owned(version), verify: owned(verify) }
+    }
+}
+
+impl Waiting<'_> {
+    /// The same, its text copied.
+    pub fn into_owned(self) -> Waiting<'static> {
+        Waiting { relay: self.relay.into_owned(), queue_id: owned(self.queue_id) }
+    }
+}
+
+impl TryTls<'_> {
+    /// The same, its text copied.
+    pub fn into_owned(self) -> TryTls<'static> {
+        TryTls { relay: self.relay.into_owned(), address: self.address }
+    }
+}
+
+impl Client<'_> {
+    /// The same, its text copied.
+    pub fn into_owned(self) -> Client<'static> {
+        let Self { name, address, may_be_forged, reason } = self;
+        Client { name: name.map(owned), address, may_be_forged, reason: owned(reason) }
+    }
+}
