@@ -69,7 +69,7 @@ pub struct Trytlsd<'bed> {
 }
 
 /// What a pipe has given so far.
-type Text = Arc<Mutex<Vec<u8>>>;
+pub(crate) type Text = Arc<Mutex<Vec<u8>>>;
 
 impl<'bed> Trytlsd<'bed> {
     /// `trytlsd run` with this configuration, whose text is written to the default path.
@@ -165,7 +165,7 @@ fn install(bed: &Bed) -> Result<()> {
 }
 
 /// A thread that takes all that a pipe gives, so that the other side never waits.
-fn collect(mut pipe: impl Read + Send + 'static) -> Text {
+pub(crate) fn collect(mut pipe: impl Read + Send + 'static) -> Text {
     let text = Text::default();
     let into = Arc::clone(&text);
     thread::spawn(move || {
@@ -178,6 +178,6 @@ fn collect(mut pipe: impl Read + Send + 'static) -> Text {
     text
 }
 
-fn text(bytes: &Text) -> String {
+pub(crate) fn text(bytes: &Text) -> String {
     String::from_utf8_lossy(&bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
 }

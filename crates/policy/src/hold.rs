@@ -36,6 +36,9 @@ pub enum Hold {
     /// The entry was written, and sendmail, when asked, did not act on it.
     #[error("sendmail was asked and does not act on the entry: {0}")]
     Refuted(Box<str>),
+    /// The admin has an entry for the key that says otherwise.
+    #[error("the admin's own entry stands in the way: {0}")]
+    Admins(Box<str>),
     /// The map could not be changed; tried again later.
     #[error("the map could not be changed: {0}")]
     MapFailed(Box<str>),

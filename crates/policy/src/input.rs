@@ -37,6 +37,8 @@ pub enum MapState {
     Written(Relay<'static>, Vec<Key>),
     /// Dry run: they were shown and not written.
     Withheld(Relay<'static>, Vec<Key>),
+    /// The admin has entries of his own for these keys that say otherwise; says which.
+    Contradicted(Relay<'static>, Vec<Key>, Box<str>),
     /// They could not be written; file and map are as before.
     Failed(Relay<'static>, Vec<Key>, Box<str>),
 }

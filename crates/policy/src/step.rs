@@ -139,11 +139,12 @@ fn on_stuck(state: &mut State, stuck: &Stuck<'_>, now: Timestamp, outcome: &mut 
     let record = state.relays.get_or_insert_with(relay.as_str(), Record::default);
     record.last_seen = seconds(now);
     record.evidence.add(now, stuck.address);
-    if let (Work::Asking(asked), Some(address)) = (&mut record.work, stuck.address) {
-        if !asked.iter().any(|(known, _)| *known == address) && asked.len() < ADDRESSES {
-            asked.push((address, None));
-            outcome.effects.push(Effect::Ask(Question::Ptr(address)));
-        }
+    if let (Work::Asking(asked), Some(address)) = (&mut record.work, stuck.address)
+        && !asked.iter().any(|(known, _)| *known == address)
+        && asked.len() < ADDRESSES
+    {
+        asked.push((address, None));
+        outcome.effects.push(Effect::Ask(Question::Ptr(address)));
     }
     if !record.is_open() {
         return;
@@ -284,6 +285,11 @@ fn on_map(state: &mut State, map: MapState, outcome: &mut Outcome) {
             settle(record, &keys);
             record.proposed.extend(keys.iter().cloned());
             outcome.changes.push(Change::Proposed(relay, keys));
+        }
+        MapState::Contradicted(relay, keys, line) => {
+            let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+            settle(record, &keys);
+            hold_back(state, &relay, Hold::Admins(line), outcome);
         }
         MapState::Failed(relay, keys, why) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };

@@ -1,5 +1,7 @@
 //! The way of a relay through the heart, told as a story: each line is an input, what comes of it stands below.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
 use jiff::Timestamp;
 use maillog::event::{Attempt, Event, Fault, Stuck, Success, What};
 use maillog::relay::Relay;

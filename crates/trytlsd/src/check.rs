@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -41,16 +41,15 @@ pub(crate) fn run(args: &cli::CheckConfig, config: &Config) -> anyhow::Result<u8
     }
     findings.push(readable("the access file", &config.access.file.0.0));
     let host = Host::look(config);
-    if let Ok(store) = host.store(config) {
-        if let Some(database) = store.database() {
-            findings.push(readable("the map", database));
-        }
-        if matches!(*config.access.rebuild, RebuildWay::Replace | RebuildWay::Append) {
-            findings.push(match store.makemap() {
-                Ok(path) => Finding { good: true, text: format!("makemap is {}", path.display()) },
-                Err(error) => Finding { good: false, text: error.to_string() },
-            });
-        }
+    if *config.access.rebuild != RebuildWay::None && host.has_map() {
+        findings.push(readable("the map", &host.settings(config).db()));
+    }
+    if matches!(*config.access.rebuild, RebuildWay::Replace | RebuildWay::Append) && host.has_map()
+    {
+        findings.push(program("makemap", &config.access.makemap));
+    }
+    if host.asked(config).is_some() {
+        findings.push(program("sendmail", &config.access.sendmail));
     }
     findings.extend(host.findings);
     let good = findings.iter().all(|finding| finding.good);
@@ -86,6 +85,21 @@ fn readable(what: &str, path: &Path) -> Finding {
         }
         Ok(_) => Finding { good: true, text: format!("{what} {shown} can be read") },
         Err(error) => Finding { good: false, text: format!("{what} {shown}: {error}") },
+    }
+}
+
+/// Whether the program is there: a path, or a name to be found in PATH.
+fn program(what: &str, name: &str) -> Finding {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = match name.contains('/') {
+        true => vec![PathBuf::from(name)],
+        false => std::env::split_paths(&path).map(|folder| folder.join(name)).collect(),
+    };
+    match places.iter().find(|place| place.is_file()) {
+        Some(found) => Finding { good: true, text: format!("{what} is {}", found.display()) },
+        None => {
+            Finding { good: false, text: format!("{what}: {name} is not there, or not in PATH") }
+        }
     }
 }
 

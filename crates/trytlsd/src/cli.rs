@@ -33,11 +33,13 @@ pub(crate) enum Command {
 /// Each entry that dry run proposes is printed to standard output as the line that would be written; everything else is
 /// logged to standard error. SIGHUP reads the config again; SIGTERM and SIGINT end it.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 ended by a signal, 2 the config or the command line is wrong, 1 anything else.
+#[command(
+    after_help = "Exit status: 0 ended by a signal, 2 the config or the command line is wrong, 1 anything else.
 
 Examples:
   trytlsd run
-  trytlsd run --config ./trytlsd.toml --dry-run")]
+  trytlsd run --config ./trytlsd.toml --dry-run"
+)]
 pub(crate) struct Run {
     /// The config file; drop-ins are read from trytlsd.d/*.toml beside it [default: /etc/trytlsd/trytlsd.toml]
     #[arg(long, value_name = "F")]
@@ -52,13 +54,15 @@ pub(crate) struct Run {
 /// Reads files, globs, gzip files and standard input (-); rotated files of one log are read oldest first. Writes nothing
 /// but its report.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 all was read, 1 something could not be read (what could is reported), 2 the config
+#[command(
+    after_help = "Exit status: 0 all was read, 1 something could not be read (what could is reported), 2 the config
 or the command line is wrong. What is found does not change it.
 
 Examples:
   trytlsd scan /var/log/mail.log
   trytlsd scan '/var/log/mail.log*'
-  zcat old/*.gz | trytlsd scan --no-dns --json -")]
+  zcat old/*.gz | trytlsd scan --no-dns --json -"
+)]
 pub(crate) struct Scan {
     /// The config file, for the thresholds [default: /etc/trytlsd/trytlsd.toml if it exists]
     #[arg(long, value_name = "F")]
@@ -76,12 +80,14 @@ pub(crate) struct Scan {
 
 /// Show how a log line is read, field by field, and why it counts or not.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 every line was understood, 1 some line was not, 2 the command line is wrong.
+#[command(
+    after_help = "Exit status: 0 some line tells something, 1 none does, 2 the command line is wrong.
 
 Examples:
   trytlsd match 'Nov 23 11:30:13 mx1 sm-mta[276]: ruleset=tls_server, arg1=SOFTWARE, relay=mx.example.org, reject=454 4.7.0 TLS handshake failed.'
   trytlsd match mail.log
-  trytlsd match            (paste lines, then Ctrl-D)")]
+  trytlsd match            (paste lines, then Ctrl-D)"
+)]
 pub(crate) struct Match {
     /// Print one JSON object a line instead of text
     #[arg(long)]
@@ -93,12 +99,14 @@ pub(crate) struct Match {
 
 /// Check the config and what it names, and show every key with the file that set it.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 the config can be used, 1 it can be used but something that it names is missing or
+#[command(
+    after_help = "Exit status: 0 the config can be used, 1 it can be used but something that it names is missing or
 wrong, 2 it cannot be used.
 
 Examples:
   trytlsd check-config
-  trytlsd check-config --config ./trytlsd.toml")]
+  trytlsd check-config --config ./trytlsd.toml"
+)]
 pub(crate) struct CheckConfig {
     /// The config file [default: /etc/trytlsd/trytlsd.toml]
     #[arg(long, value_name = "F")]

@@ -15,11 +15,11 @@ use policy::never::{NeverItem, NeverList};
 use policy::rules::Rules;
 use serde::Deserialize;
 
-pub(crate) use self::section::{Setting, Shown};
 use self::section::section;
+pub(crate) use self::section::{Setting, Shown};
 pub(crate) use self::span::Span;
-pub(crate) use self::values::{KeyChoice, LogSource, MapType, ProveWay, RebuildWay};
 use self::values::{Absolute, Paths, Server, Share, Text, Within, loopback};
+pub(crate) use self::values::{KeyChoice, LogSource, MapType, ProveWay, RebuildWay};
 
 /// Where the config is if nothing else is said.
 pub(crate) const DEFAULT_PATH: &str = "/etc/trytlsd/trytlsd.toml";
@@ -212,6 +212,15 @@ impl Config {
             never: NeverList(self.policy.never.iter().map(|item| item.0.clone()).collect()),
             key: (*self.access.key).into(),
             max_relays: usize::try_from(self.policy.max_relays.0).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// How DNS is asked.
+    pub(crate) fn resolver(&self) -> facts::Settings {
+        facts::Settings {
+            servers: self.dns.servers.iter().map(|server| server.0.0).collect(),
+            timeout: self.dns.timeout.to_std(),
+            ..facts::Settings::default()
         }
     }
 

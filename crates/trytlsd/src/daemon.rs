@@ -1,12 +1,13 @@
 //! `trytlsd run`: the loop that feeds the heart and carries out what it wants.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::managed::Managed;
 use facts::Resolver;
 use jiff::Timestamp;
+use map_store::{FileStore, Settings};
 use policy::fact::Fact;
 use policy::input::{Change, Edit, Effect, Input, MapState, Request};
 use policy::step::{State, step};
@@ -19,7 +20,7 @@ use crate::cli;
 use crate::clock;
 use crate::config::Config;
 use crate::host::Host;
-use crate::mapper::{Mapper, Order};
+use crate::mapper::{Mapper, Order, Tools};
 use crate::output::{Safe, print};
 use crate::reader::{Reader, Sighting};
 use crate::report::entry;
@@ -51,24 +52,28 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     let host = Host::look(&config);
     info!(version = env!("CARGO_PKG_VERSION"), dry_run, "starting");
     info!(path = %config.ledger.path.0.0.display(), "state is kept in memory; [ledger] does nothing yet");
-    for note in &host.notes {
-        warn!("{}", Safe(note));
+    for finding in host.findings.iter().filter(|finding| !finding.good) {
+        warn!("{}", Safe(&finding.text));
     }
-    let store = host.store(&config)?;
-    let loaded = match store.read() {
-        Ok(snapshot) => snapshot.managed,
-        Err(error) => {
-            warn!("{}", Safe(&error.to_string()));
-            Vec::new()
-        }
-    };
+    let (store, loaded) = open(host.settings(&config), dry_run)?;
     info!(entries = loaded.len(), "entries of ours in force");
     let (answers, mut inputs) = channel(BACKLOG);
     let (events, mut sightings) = channel(BACKLOG);
-    let mapper = Mapper::start(store, host.asked(&config), !dry_run, answers)?;
-    let resolver = Arc::new(Resolver::new(config.resolver())?);
-    let mut daemon =
-        Daemon { state: State::new(config.rules()), dry_run, resolver, asks: JoinSet::new(), mapper };
+    let tools = Tools {
+        settings: host.settings(&config),
+        store,
+        asked: host.asked(&config),
+        armed: !dry_run,
+    };
+    let mapper = Mapper::start(tools, answers)?;
+    let resolver = Arc::new(Resolver::new(config.resolver()));
+    let mut daemon = Daemon {
+        state: State::new(config.rules()),
+        dry_run,
+        resolver,
+        asks: JoinSet::new(),
+        mapper,
+    };
     daemon.take(Input::Map(MapState::Loaded(loaded)), clock::now())?;
     let mut signals = Signals::new()?;
     let reader = Reader::start(&config, events)?;
@@ -80,6 +85,27 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     daemon.mapper.stop();
     info!("ended");
     ended
+}
+
+/// Opens the store and reads our entries. Dry run does without it.
+fn open(
+    settings: Settings,
+    dry_run: bool,
+) -> Result<(Option<FileStore>, Vec<Managed>), map_store::Error> {
+    let opened = FileStore::open(settings).and_then(|store| {
+        let snapshot = store.read()?;
+        for oddity in snapshot.oddities {
+            warn!("{}", Safe(&oddity.to_string()));
+        }
+        Ok((Some(store), snapshot.managed))
+    });
+    match opened {
+        Err(error) if dry_run => {
+            warn!("{}", Safe(&error.to_string()));
+            Ok((None, Vec::new()))
+        }
+        opened => opened,
+    }
 }
 
 /// The signals that the daemon knows.
@@ -170,8 +196,8 @@ impl Daemon {
             dry_run = self.dry_run,
             "read the config again; [log], [access] paths and [dns] take effect at the next start"
         );
+        self.mapper.order(Order::Armed(!self.dry_run));
         if was_dry && !self.dry_run {
-            self.mapper.order(Order::Arm);
             self.take(Input::Request(Request::Arm), clock::now())?;
         }
         Ok(())
@@ -197,6 +223,8 @@ fn tell(change: &Change) {
         }
         Change::Proven(relay, proof) => info!(%relay, ?proof, "proof"),
         Change::Cleared(relay) => debug!(%relay, "TLS worked; the count is cleared"),
-        Change::EditFailed(relay, why) => warn!(%relay, why = %Safe(why), "the map was not changed"),
+        Change::EditFailed(relay, why) => {
+            warn!(%relay, why = %Safe(why), "the map was not changed")
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use map_store::{Class, FileStore, Rebuild, Settings};
+use map_store::{Class, Rebuild, Settings};
 use sendmail::cf::{Cf, MapLine};
 use serde::Serialize;
 
@@ -20,6 +20,8 @@ pub(crate) struct Finding {
 pub(crate) struct Host {
     /// The class of the map.
     class: Class,
+    /// Whether the cf could be read.
+    has_cf: bool,
     /// Whether a K line of the cf names this very map.
     named: bool,
     /// What is worth telling.
@@ -84,30 +86,39 @@ impl Host {
                 Some("text") => Class::Text,
                 Some("hash") | None => Class::Hash,
                 Some(other) => {
-                    tell(false, format!("a map of class {other} cannot be built; taking it for hash"));
+                    tell(
+                        false,
+                        format!("a map of class {other} cannot be built; taking it for hash"),
+                    );
                     Class::Hash
                 }
             },
         };
-        Self { class, named: line.is_some(), findings }
+        Self { class, has_cf: cf.is_some(), named: line.is_some(), findings }
     }
 
-    /// The store of the map.
-    pub(crate) fn store(&self, config: &Config) -> Result<FileStore, map_store::Error> {
+    /// Whether there is a map beside the text.
+    pub(crate) fn has_map(&self) -> bool {
+        self.class != Class::Text
+    }
+
+    /// What the store of the map needs to know.
+    pub(crate) fn settings(&self, config: &Config) -> Settings {
         let access = &config.access;
-        FileStore::open(Settings {
+        Settings {
             access: access.file.0.0.clone(),
             map: access.map.0.0.clone(),
             class: self.class,
             rebuild: match *access.rebuild {
                 RebuildWay::Replace => Rebuild::Replace,
                 RebuildWay::Append => Rebuild::Append,
-                RebuildWay::Command => Rebuild::Command(access.command.clone()),
+                RebuildWay::Command => Rebuild::Command(access.command.to_vec()),
                 RebuildWay::None => Rebuild::None,
             },
             makemap: PathBuf::from(&*access.makemap),
+            cf: self.has_cf.then(|| access.cf.0.0.clone()),
             timeout: access.timeout.to_std(),
-        })
+        }
     }
 
     /// The sendmail to be asked for proofs; none where it would answer for another map.

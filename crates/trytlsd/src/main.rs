@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let status = if error.is::<config::Error>() { MISUSED } else { FAILED };
-            complain(format!("{error:#}"));
+            complain(error);
             ExitCode::from(status)
         }
     }

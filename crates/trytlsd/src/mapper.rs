@@ -15,7 +15,7 @@ use std::time::Duration;
 use access::key::Key;
 use access::managed::Managed;
 use maillog::relay::Relay;
-use map_store::{FileStore, LiveMap};
+use map_store::{Applied, Error, FileStore, Noticed, Settings, Skipped, Tended};
 use policy::input::{Edit, Input, MapState, Proof};
 use sendmail::prove::{self, Mta, Target};
 use tokio::sync::mpsc::Sender;
@@ -30,6 +30,8 @@ const TEND_EVERY: Duration = Duration::from_secs(15);
 /// What the thread is asked to do.
 #[derive(Debug)]
 pub(crate) enum Order {
+    /// Dry run has ended, or begun: look after the live map, or leave it alone.
+    Armed(bool),
     /// Change the map.
     Edit(Edit),
     /// Ask sendmail about the relay, at each address.
@@ -44,6 +46,18 @@ pub(crate) struct Asked {
     pub(crate) timeout: Duration,
 }
 
+/// What the thread works with.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    pub(crate) settings: Settings,
+    /// The store, if it could be opened already.
+    pub(crate) store: Option<FileStore>,
+    /// None where sendmail is not to be asked.
+    pub(crate) asked: Option<Asked>,
+    /// Whether the map may be touched.
+    pub(crate) armed: bool,
+}
+
 /// The running thread.
 pub(crate) struct Mapper {
     orders: Orders<Order>,
@@ -51,14 +65,10 @@ pub(crate) struct Mapper {
 }
 
 impl Mapper {
-    /// Starts it. `asked` is none where sendmail is not to be asked. Answers go to `inputs`.
-    pub(crate) fn start(
-        store: FileStore,
-        asked: Option<Asked>,
-        inputs: Sender<Input<'static>>,
-    ) -> anyhow::Result<Self> {
+    /// Starts it. Answers go to `inputs`.
+    pub(crate) fn start(tools: Tools, inputs: Sender<Input<'static>>) -> std::io::Result<Self> {
         let (orders, received) = channel();
-        let mut work = Work { live: LiveMap::open(store.database()), store, asked, inputs };
+        let mut work = Work { tools, inputs };
         let thread =
             thread::Builder::new().name("mapper".to_owned()).spawn(move || work.run(&received))?;
         Ok(Self { orders, thread })
@@ -81,9 +91,7 @@ impl Mapper {
 }
 
 struct Work {
-    store: FileStore,
-    live: LiveMap,
-    asked: Option<Asked>,
+    tools: Tools,
     inputs: Sender<Input<'static>>,
 }
 
@@ -107,6 +115,10 @@ impl Work {
         let mut proofs = Vec::new();
         for order in orders {
             match order {
+                Order::Armed(armed) => {
+                    self.tools.armed = armed;
+                    self.heal();
+                }
                 Order::Edit(edit) => edits.push(edit),
                 Order::Prove(relay, addresses) => proofs.push((relay, addresses)),
             }
@@ -124,31 +136,29 @@ impl Work {
         let add: Vec<Managed> = edits.iter().flat_map(|edit| edit.add.iter().cloned()).collect();
         let remove: Vec<Key> = edits.iter().flat_map(|edit| edit.remove.iter().cloned()).collect();
         self.tend();
-        let outcome = self.store.apply(&add, &remove);
+        let outcome = self.apply(&add, &remove);
         match &outcome {
             Ok(applied) => {
-                for note in &applied.notes {
-                    warn!("{}", Safe(&note.to_string()));
-                }
+                report(applied);
                 self.heal();
             }
             Err(error) => warn!("{}", Safe(&error.to_string())),
         }
-        for edit in edits {
-            let keys: Vec<Key> = edit.add.into_iter().map(|entry| entry.key).collect();
-            if keys.is_empty() {
-                continue;
-            }
-            let state = match &outcome {
-                Ok(_) => MapState::Written(edit.relay, keys),
-                Err(error) => MapState::Failed(edit.relay, keys, error.to_string().into()),
-            };
-            self.answer(Input::Map(state));
+        for edit in edits.into_iter().filter(|edit| !edit.add.is_empty()) {
+            self.answer(Input::Map(state_after(edit, &outcome)));
         }
     }
 
+    fn apply(&mut self, add: &[Managed], remove: &[Key]) -> Result<Applied, Error> {
+        let store = match self.tools.store.take() {
+            Some(store) => store,
+            None => FileStore::open(self.tools.settings.clone())?,
+        };
+        self.tools.store.insert(store).apply(add, remove)
+    }
+
     fn prove(&self, wanted: Vec<(Relay<'static>, Vec<Option<IpAddr>>)>) {
-        let Some(asked) = &self.asked else {
+        let Some(asked) = &self.tools.asked else {
             for (relay, _) in wanted {
                 self.answer(Input::Proof(relay, Proof::ReadBack));
             }
@@ -172,20 +182,42 @@ impl Work {
         }
     }
 
+    /// Looks whether others have replaced the map.
     fn tend(&mut self) {
-        match self.live.tend(clock::now().into()) {
-            Ok(false) => {}
-            Ok(true) => {
-                info!("somebody else has replaced the map; processes that hold the old one were told");
+        let Some(store) = self.tools.store.as_mut().filter(|_| self.tools.armed) else { return };
+        match store.tend() {
+            Ok(Tended::Same | Tended::Appeared) => {}
+            Ok(Tended::Gone) => warn!("the map is gone"),
+            Ok(Tended::Replaced) => {
+                info!("others replaced the map; every sendmail that holds the old one will notice");
                 self.heal();
             }
-            Err(error) => warn!("cannot look after the map: {error}"),
+            Ok(Tended::ReplacedUnnoticed(error)) => {
+                warn!(
+                    "others replaced the map, and the old one's mtime could not be raised: {error}"
+                );
+            }
+            Err(error) => warn!("{}", Safe(&error.to_string())),
         }
     }
 
     /// Tells processes that hold a map which is deleted.
     fn heal(&self) {
-        heal(self.store.database());
+        if !self.tools.armed {
+            return;
+        }
+        let db = self.tools.settings.db();
+        match sendmail::holders::heal(Path::new("/proc"), &db, clock::system()) {
+            Ok(found) => {
+                if !found.healed.is_empty() {
+                    info!(pids = ?found.healed, "told processes that held a deleted map");
+                }
+                if !found.refused.is_empty() {
+                    warn!(pids = ?found.refused, "no right to tell processes that hold a deleted map");
+                }
+            }
+            Err(error) => warn!("cannot look for processes that hold a deleted map: {error}"),
+        }
     }
 
     fn answer(&self, input: Input<'static>) {
@@ -195,18 +227,37 @@ impl Work {
     }
 }
 
-fn heal(database: Option<&Path>) {
-    let Some(database) = database else { return };
-    match sendmail::holders::heal(Path::new("/proc"), database, clock::now().into()) {
-        Ok(found) => {
-            if !found.healed.is_empty() {
-                info!(pids = ?found.healed, "told processes that held a deleted map");
-            }
-            if !found.refused.is_empty() {
-                warn!(pids = ?found.refused, "processes hold a deleted map and may not be told: no right");
-            }
+/// What is worth telling of a change that was made.
+fn report(applied: &Applied) {
+    for oddity in &applied.oddities {
+        warn!("{}", Safe(&oddity.to_string()));
+    }
+    if !applied.said.is_empty() {
+        info!(said = %Safe(&applied.said), "the rebuild went well, with remarks");
+    }
+    if let Noticed::No(error) = &applied.noticed {
+        warn!(
+            "the old map's mtime could not be raised; a persistent queue runner must be restarted: {error}"
+        );
+    }
+}
+
+/// What became of one relay's edit.
+fn state_after(edit: Edit, outcome: &Result<Applied, Error>) -> MapState {
+    let keys: Vec<Key> = edit.add.into_iter().map(|entry| entry.key).collect();
+    let applied = match outcome {
+        Ok(applied) => applied,
+        Err(error) => return MapState::Failed(edit.relay, keys, error.to_string().into()),
+    };
+    let contradicts = applied.skipped.iter().find_map(|skipped| match skipped {
+        Skipped::Admins { key, line_no, off: false } if keys.contains(key) => {
+            Some(format!("line {line_no} for {key}"))
         }
-        Err(error) => warn!("cannot look for processes that hold a deleted map: {error}"),
+        Skipped::Admins { .. } | Skipped::InForce(_) => None,
+    });
+    match contradicts {
+        Some(line) => MapState::Contradicted(edit.relay, keys, line.into()),
+        None => MapState::Written(edit.relay, keys),
     }
 }
 

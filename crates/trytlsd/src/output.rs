@@ -14,9 +14,11 @@ pub(crate) fn print(text: impl Display) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes a line to standard error. What cannot be written there cannot be said anywhere.
-pub(crate) fn complain(text: impl Display) {
-    let _said = writeln!(io::stderr().lock(), "trytlsd: {text}");
+/// Says on standard error what is wrong. What cannot be written there cannot be said anywhere.
+pub(crate) fn complain(what: impl Display) {
+    let what = what.to_string();
+    let lines: Vec<String> = what.lines().map(|line| Safe(line).to_string()).collect();
+    let _said = writeln!(io::stderr().lock(), "trytlsd: {}", lines.join("\n"));
 }
 
 /// Whether the error, or one that it rests on, is a reader that has gone.

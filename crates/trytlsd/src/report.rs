@@ -139,11 +139,12 @@ impl Report {
             0 => String::new(),
             n => format!(" ({n} attempts of further relays are not listed)"),
         };
-        out += &format!(
-            "# {} lines{skipped}, {} relays with a broken STARTTLS{unlisted}\n",
-            self.lines,
-            self.relays.len(),
-        );
+        let relays = match self.relays.len() {
+            1 => "1 relay".to_owned(),
+            n => format!("{n} relays"),
+        };
+        let lines = self.lines;
+        out += &format!("# {lines} lines{skipped}, {relays} with a broken STARTTLS{unlisted}\n");
         let file = config.access.file.0.0.display();
         match entries.len() {
             0 => out += &format!("# no entry for {file}\n"),

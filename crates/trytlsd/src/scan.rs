@@ -11,8 +11,9 @@ use access::key::Key;
 use facts::Resolver;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use maillog::finder::Finder;
+use maillog::kinds::Kinds;
 use maillog::stamp::Calendar;
-use maillog::{Finder, Kinds};
 use policy::fact::{Answer, Fact, Ptr, Question};
 use policy::input::{Effect, Input, MapState};
 use policy::step::{State, step};
@@ -21,7 +22,7 @@ use tailer::Source;
 use crate::cli;
 use crate::clock;
 use crate::config::Config;
-use crate::output::{Safe, Style, complain, print};
+use crate::output::{Style, complain, print};
 use crate::progress::Progress;
 use crate::report::{Listed, Report};
 use crate::tally::{Relay, Tally};
@@ -51,7 +52,7 @@ struct Scan {
 pub(crate) fn run(args: &cli::Scan, config: &Config) -> anyhow::Result<u8> {
     let mut status = 0;
     let mut unread = |error: tailer::Error| {
-        complain(Safe(&error.to_string()));
+        complain(error);
         status = UNREAD;
     };
     let good = args.files.iter().filter(|spec| match tailer::sources([spec]) {
@@ -130,7 +131,7 @@ impl Scan {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let resolver = Arc::new(Resolver::new(config.resolver())?);
+            let resolver = Arc::new(Resolver::new(config.resolver()));
             let mut asks = tokio::task::JoinSet::new();
             for address in addresses {
                 let resolver = Arc::clone(&resolver);

@@ -55,9 +55,9 @@ pub(crate) struct Relay {
 
 impl Tally {
     /// Notes an event.
-    pub(crate) fn note(&mut self, event: &Event<'_>, at: impl Fn() -> Timestamp) {
+    pub(crate) fn note(&mut self, event: &Event<'_>, at: Timestamp) {
         match &event.what {
-            What::Attempt(attempt) => self.attempt(attempt, at()),
+            What::Attempt(attempt) => self.attempt(attempt, at),
             What::Stuck(stuck) => {
                 let Some(relay) = self.relays.get_mut(stuck.attempt.relay.as_str()) else { return };
                 relay.confirmed += u64::from(stuck.attempt.counts());
@@ -70,7 +70,7 @@ impl Tally {
             }
             What::Success(success) => {
                 if let Some(relay) = self.relays.get_mut(success.relay.as_str()) {
-                    relay.recovered = Some(at());
+                    relay.recovered = Some(at);
                 }
             }
             _ => {}
@@ -110,15 +110,18 @@ impl Tally {
         }
         match relay.reasons.iter_mut().find(|(reason, _)| **reason == *cause.reason) {
             Some((_, times)) => *times += 1,
-            None if relay.reasons.len() < REASONS => {
-                relay.reasons.push((cause.reason.as_ref().into(), 1));
-            }
-            None => {}
+            None => relay.add_reason(&cause.reason),
         }
     }
 }
 
 impl Relay {
+    fn add_reason(&mut self, reason: &str) {
+        if self.reasons.len() < REASONS {
+            self.reasons.push((reason.into(), 1));
+        }
+    }
+
     fn seen(at: Timestamp) -> Self {
         Self {
             attempts: 0,

@@ -28,7 +28,8 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no span of time: write \"90s\", \"30m\", \"24h\" or \"30d\"");
+        let wrong =
+            || format!("{text:?} is no span of time: write \"90s\", \"30m\", \"24h\" or \"30d\"");
         let mut rest = text.trim();
         let mut total = 0i64;
         if rest.is_empty() {
@@ -38,7 +39,8 @@ impl FromStr for Span {
             let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
             let (number, unit) = rest.split_at_checked(digits).ok_or_else(wrong)?;
             let number: i64 = number.parse().map_err(|_| wrong())?;
-            let letters = unit.len() - unit.trim_start_matches(|c: char| c.is_ascii_lowercase()).len();
+            let letters =
+                unit.len() - unit.trim_start_matches(|c: char| c.is_ascii_lowercase()).len();
             let (unit, after) = unit.split_at_checked(letters).ok_or_else(wrong)?;
             let factor = match unit {
                 "s" => 1,
@@ -47,7 +49,8 @@ impl FromStr for Span {
                 "d" => 86_400,
                 _ => return Err(wrong()),
             };
-            total = number.checked_mul(factor).and_then(|n| total.checked_add(n)).ok_or_else(wrong)?;
+            total =
+                number.checked_mul(factor).and_then(|n| total.checked_add(n)).ok_or_else(wrong)?;
             rest = after.trim_start();
         }
         if total > MOST {
@@ -114,7 +117,10 @@ mod tests {
         check("0s", "0s");
         check("30", "\"30\" is no span of time: write \"90s\", \"30m\", \"24h\" or \"30d\"");
         check("-1h", "\"-1h\" is no span of time: write \"90s\", \"30m\", \"24h\" or \"30d\"");
-        check("99999999999999999999d", "\"99999999999999999999d\" is no span of time: write \"90s\", \"30m\", \"24h\" or \"30d\"");
+        check(
+            "99999999999999999999d",
+            "\"99999999999999999999d\" is no span of time: write \"90s\", \"30m\", \"24h\" or \"30d\"",
+        );
         check("11000d", "\"11000d\" is longer than ten years");
     }
 }

@@ -1,0 +1,3 @@
+//! `make demo`: see [`tests::demo`].
+
+fn main() {}

@@ -1,0 +1,202 @@
+//! A folder with a maillog, an access file and a config, and the real trytlsd run on it: no bed, no root, no network but
+//! loopback. For what needs no sendmail.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::trytlsd::{Text, binary, collect, text};
+use crate::wait;
+
+/// The admin's lines that every rig begins with.
+pub const ACCESS: &str = "# the admin's\nConnect:127.0.0.1\tRELAY\nspam.example\tREJECT\n";
+
+/// A folder of its own; gone when dropped.
+#[derive(Debug)]
+pub struct Rig {
+    folder: TempDir,
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+    /// Its exit status; none if a signal ended it.
+    pub status: Option<i32>,
+}
+
+/// A trytlsd that runs. Killed when dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdout: Text,
+    stderr: Text,
+}
+
+impl Rig {
+    /// A folder with an access file and a config that names it: map class `text`, dry run, no DNS server that answers.
+    pub fn new() -> Result<Self> {
+        let rig = Self { folder: tempfile::tempdir()? };
+        rig.write("access", ACCESS)?;
+        rig.config("")?;
+        Ok(rig)
+    }
+
+    /// The path of a file in the folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
+        let path = self.path(name);
+        let mut file = File::create(&path).with_context(|| path.display().to_string())?;
+        file.write_all(bytes.as_ref()).with_context(|| path.display().to_string())
+    }
+
+    /// Appends to a file, as syslogd does.
+    pub fn append(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
+        let mut file = File::options().append(true).create(true).open(self.path(name))?;
+        Ok(file.write_all(bytes.as_ref())?)
+    }
+
+    /// A file's text; empty if there is none.
+    #[must_use]
+    pub fn read(&self, name: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.path(name)).unwrap_or_default()).into_owned()
+    }
+
+    /// Writes trytlsd.toml: `extra` after what names the rig's own files. A section that is begun in `extra` must not
+    /// be `[log]`, `[access]` or `[dns]`; those are overridden by [`Rig::drop_in`].
+    pub fn config(&self, extra: &str) -> Result<()> {
+        let folder = self.folder.path().display();
+        self.write(
+            "trytlsd.toml",
+            format!(
+                "{extra}\n[log]\npath = \"{folder}/mail.log\"\n[access]\nfile = \"{folder}/access\"\n\
+                 map = \"{folder}/access\"\ntype = \"text\"\ncf = \"{folder}/sendmail.cf\"\n\
+                 [dns]\nservers = [\"127.0.0.1:9\"]\ntimeout = \"1s\"\n"
+            ),
+        )
+    }
+
+    /// Writes trytlsd.d/NAME.
+    pub fn drop_in(&self, name: &str, toml: &str) -> Result<()> {
+        fs::create_dir_all(self.path("trytlsd.d"))?;
+        self.write(&format!("trytlsd.d/{name}"), toml)
+    }
+
+    /// `trytlsd ARGS…` in the folder, to its end, with nothing on standard input.
+    pub fn trytlsd<A: AsRef<OsStr>>(&self, args: &[A]) -> Result<Ran> {
+        self.trytlsd_fed(args, b"")
+    }
+
+    /// The same, with `stdin` on standard input.
+    pub fn trytlsd_fed<A: AsRef<OsStr>>(&self, args: &[A], stdin: &[u8]) -> Result<Ran> {
+        let mut child = self.command(args)?.stdin(Stdio::piped()).spawn()?;
+        let (stdout, stderr) = pipes(&mut child)?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // One that reads nothing closes early: no error.
+            drop(pipe.write_all(stdin));
+        }
+        let mut running = Running { child, stdout, stderr };
+        let status = running.wait_end(Duration::from_secs(60))?;
+        Ok(Ran { stdout: running.stdout(), stderr: running.stderr(), status: status.code() })
+    }
+
+    /// `trytlsd run` with the rig's config; waits until it follows the log.
+    pub fn run(&self) -> Result<Running> {
+        let mut child = self.command(&["run", "--config", "trytlsd.toml"])?.spawn()?;
+        let (stdout, stderr) = pipes(&mut child)?;
+        let mut running = Running { child, stdout, stderr };
+        running.wait_says("following")?;
+        Ok(running)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test runs the program as a user does")]
+    fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Result<Command> {
+        let mut command = Command::new(binary()?);
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env("TZ", "UTC")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Ok(command)
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn pipes(child: &mut Child) -> Result<(Text, Text)> {
+    let stdout = collect(child.stdout.take().context("standard output")?);
+    let stderr = collect(child.stderr.take().context("standard error")?);
+    Ok((stdout, stderr))
+}
+
+impl Running {
+    /// Standard output so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        text(&self.stdout)
+    }
+
+    /// Standard error so far.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        text(&self.stderr)
+    }
+
+    /// Waits until standard output or standard error has `part`, at most 20 s.
+    pub fn wait_says(&mut self, part: &str) -> Result<()> {
+        let limit = Duration::from_secs(20);
+        let found = wait::until(limit, &format!("trytlsd saying {part:?}"), || {
+            (self.stdout().contains(part) || self.stderr().contains(part)).then_some(())
+        });
+        found.with_context(|| format!("stdout:\n{}\nstderr:\n{}", self.stdout(), self.stderr()))
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Waits for its end.
+    pub fn wait_end(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let ended = wait::until(limit, "trytlsd's end", || self.child.try_wait().ok().flatten())?;
+        // The pipes' threads end with it; what they still hold comes at once.
+        std::thread::sleep(Duration::from_millis(50));
+        Ok(ended)
+    }
+
+    /// Ends it with SIGTERM; its exit status.
+    pub fn stop(mut self) -> Result<Option<i32>> {
+        self.signal(Signal::TERM)?;
+        Ok(self.wait_end(Duration::from_secs(10))?.code())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
+}
