@@ -92,10 +92,10 @@ fn the_sample_is_the_defaults() {
     let text = fs::read_to_string(sample).unwrap();
     let checked = rig.trytlsd(&["check-config", "--config", "empty.toml"]).unwrap().stdout;
     for line in checked.lines().filter(|line| line.contains("does nothing yet")) {
-        let key = line.split(" = ").next().unwrap().rsplit(' ').next().unwrap();
-        let after = text.split(&format!("\n{key} = ")).next().unwrap();
-        let section = after.rsplit("\n[").next().unwrap().to_lowercase();
-        let said = section.contains("does nothing yet");
+        let (section, key) = line.split(" = ").next().unwrap().split_once("] ").unwrap();
+        let from_section = text.split(&format!("\n{section}]\n")).nth(1).unwrap();
+        let before_key = from_section.split(&format!("\n{key} = ")).next().unwrap();
+        let said = before_key.to_lowercase().contains("does nothing yet");
         assert!(said, "config/trytlsd.toml does not say that {key} does nothing yet");
     }
 }

@@ -1,3 +1,7 @@
 //! `make demo`: see [`tests::demo`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> anyhow::Result<ExitCode> {
+    Ok(if tests::demo::main()? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
