@@ -47,7 +47,9 @@ fn relay<'a>(report: &'a Value, name: &str) -> &'a Value {
 /// What each of the real logs holds: attempts and confirmed ones by relay.
 #[test]
 fn every_failure_of_the_real_logs_is_found_and_none_invented() {
-    let expect: &[(&str, &[(&str, u64, u64)])] = &[
+    /// A relay with its attempts and its confirmed ones.
+    type Counted = (&'static str, u64, u64);
+    let expect: &[(&str, &[Counted])] = &[
         ("garbage.log", &[("garbage.mx.test", 1, 1)]),
         ("garbage.trad.log", &[("garbage.mx.test", 1, 1)]),
         ("close.log", &[("close.mx.test", 1, 1)]),
