@@ -1,6 +1,8 @@
 //! The main job on the real thing: mail is stuck, trytlsd writes the entry, and the running sendmail delivers without a
 //! restart. Real sendmail, rsyslog, makemap and dnsmasq; peers that break STARTTLS.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
 use std::time::Duration;
 
 use tests::bed::{Bed, Replace};
