@@ -9,7 +9,14 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## the whole main job, shown in under a minute, without root
-	@$(with) openssl makemap -- cargo run --quiet --release -p tests --bin demo
+	@echo '== build'
+	@$(with) openssl -- cargo build --quiet --release --workspace --locked --bin trytlsd --bin demo
+	@echo '== demo'
+	@$(with) makemap -- $(release)/demo
+
+# Where cargo puts what is built in release. Programs are run from there and not by "cargo run", which
+# would build the dependencies once more with the features that one package alone asks for.
+release = $(or $(CARGO_TARGET_DIR),target)/release
 
 .PHONY: test
 test: check ## everything that must hold: check, then all tests, with the real sendmail
@@ -43,7 +50,10 @@ bed: ## make the test bed's root under target/testbed, or say why it cannot be h
 
 .PHONY: bench
 bench: ## whole-process ratios against ripgrep and grep on the same logs
-	@$(with) openssl bed -- bench/run
+	@echo '== build'
+	@$(with) openssl -- cargo build --quiet --release --workspace --locked --bin trytlsd --bin bench
+	@echo '== bench (make bench ARGS=--help shows what can be asked)'
+	@$(with) bed -- $(release)/bench $(ARGS)
 
 .PHONY: audit
 audit: ## licences, advisories, bans and sources of all dependencies (deny.toml)

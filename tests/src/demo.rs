@@ -59,7 +59,7 @@ pub fn main() -> Result<bool> {
     }
     let folder = stage.keep();
     let failures = show.failures();
-    show.end(&format!("{failures} CHECKS FAILED; everything is left in {}", folder.display()))?;
+    show.end(&format!("FAILED in {failures} points; the files are left in {}", folder.display()))?;
     Ok(false)
 }
 
@@ -102,7 +102,7 @@ fn play(stage: &mut Stage, show: &mut Show) -> Result<()> {
     if played.is_err() || show.failures() > 0 {
         let lines: Vec<&str> = daemon.said().iter().map(|said| said.line.as_str()).collect();
         show.note("The daemon said:")?;
-        show.block(&lines)?;
+        show.log(&lines)?;
     }
     played
 }
@@ -151,7 +151,7 @@ fn write(stage: &Stage, show: &mut Show, round: &Round, whole: bool) -> Result<(
     let lines = round.lines().len();
     show.note(&format!("{}  {lines} lines, among them {failures}{colon}", round.minute()))?;
     if whole {
-        show.block(&round.first_failure())?;
+        show.log(&round.first_failure())?;
     }
     stage.append(round)
 }
@@ -181,6 +181,9 @@ fn dry_run(
     show.check(same(&said), "three relays are proposed, and no other", || format!("{said:#?}"))?;
     let after = stage.access()?;
     show.check(after == before, "the access file is as it was, to the byte", || after.clone())?;
+    if stage.makemap().is_none() {
+        return Ok(());
+    }
     let map = stage.map()?;
     show.check(map == map_before, "so is the map", || format!("{map:#?}"))
 }
@@ -248,8 +251,11 @@ fn next_run(stage: &Stage, show: &mut Show, daemon: &mut Local, last: &Round) ->
     show.step("The next run of the queue")?;
     let before = stage.access()?;
     write(stage, show, last, false)?;
-    show.note("With the entries in the map, sendmail logs this, and the mail is out, in clear:")?;
-    show.block(&last.obeyed())?;
+    show.note(
+        "No sendmail runs here (make test has a real one). Where it finds the entries in its map it \
+         logs this, and the mail is out, in clear:",
+    )?;
+    show.log(&last.obeyed())?;
     show.note(
         "mx.birch.example.test has a second address, not covered by its entry. One stuck attempt \
          there is enough for a relay that is past its threshold:",
@@ -277,12 +283,12 @@ fn reasons(stage: &Stage, show: &mut Show, program: &std::path::Path) -> Result<
     let row = |relay: &str, broken: &str, stuck: &str, verdict: &str, why: &str| {
         format!("{relay:<24} {broken:>6} {stuck:>5}  {verdict:<10} {why}")
     };
-    show.note(&row("  relay", "broken", "stuck", "verdict", "why"))?;
-    let lines = relays.iter().map(|relay| {
+    let head = row("relay", "broken", "stuck", "verdict", "why");
+    let rows = relays.iter().map(|relay| {
         let (broken, stuck) = (relay.attempts.to_string(), relay.confirmed.to_string());
         row(&relay.name, &broken, &stuck, &relay.verdict, &relay.why)
     });
-    show.block(&lines.collect::<Vec<_>>())?;
+    show.table(&[head].into_iter().chain(rows).collect::<Vec<_>>())?;
     let got: Vec<(&str, &str)> =
         relays.iter().map(|relay| (relay.name.as_str(), relay.verdict.as_str())).collect();
     let right =
@@ -294,7 +300,7 @@ fn reasons(stage: &Stage, show: &mut Show, program: &std::path::Path) -> Result<
         "{VICTIM} stands in {imitations} lines, in text that a remote side wrote:"
     ))?;
     let line = log.lines().find(|line| line.contains(VICTIM) && line.contains("arg1=SOFTWARE"));
-    show.block(&[show::without_stamp(line.context("no imitation in the log")?)])?;
+    show.log(&[show::without_stamp(line.context("no imitation in the log")?)])?;
     let accused = got.iter().any(|(name, _)| *name == VICTIM) || stage.access()?.contains(VICTIM);
     show.check(!accused && imitations > 0, "it is accused of nothing", || format!("{got:#?}"))
 }

@@ -108,7 +108,8 @@ pub(super) fn run(tools: &Tools, trials: u32) -> Result<Target> {
 
 impl Stage {
     fn new(trials: u32) -> Result<Self> {
-        let folder = TempDir::new().context("make a temporary folder")?;
+        let folder = tempfile::Builder::new().prefix("trytlsd-bench.").tempdir();
+        let folder = folder.context("make a temporary folder")?;
         let mut zone = Zone::new();
         for trial in (0..=trials).map(Trial).filter(Trial::has_ptr) {
             zone = zone.host(&trial.address(), &trial.relay());

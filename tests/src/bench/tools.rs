@@ -81,7 +81,8 @@ impl Reader {
 impl Tools {
     /// Look for all of them; only trytlsd must be there.
     pub(super) fn find() -> Result<Self> {
-        let folder = TempDir::new().context("make a temporary folder")?;
+        let folder = tempfile::Builder::new().prefix("trytlsd-bench.").tempdir();
+        let folder = folder.context("make a temporary folder")?;
         let file = |name: &str, text: &str| -> Result<OsString> {
             let path = folder.path().join(name);
             let mut file = std::fs::File::create(&path)

@@ -104,6 +104,7 @@ mod tests {
         let sample = Sample::load();
         for line in sample.rounds().iter().flat_map(Round::lines) {
             for word in line.split(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-') {
+                let word = word.trim_end_matches('.');
                 let labels: Vec<&str> = word.split('.').collect();
                 let is_name =
                     labels.len() > 2 && labels[0].contains(|c: char| c.is_ascii_lowercase());

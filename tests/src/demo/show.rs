@@ -62,15 +62,22 @@ impl Show {
 
     /// What the reader is told, in lines of readable length.
     pub(super) fn note(&self, text: &str) -> Result<()> {
-        let mut line = String::new();
-        for word in text.split_inclusive(' ') {
-            if line.len() + word.len() > WIDTH - 3 {
-                self.line(Tone::Plain, "   ", line.trim_end())?;
-                line.clear();
+        wrap(text, WIDTH - 3).iter().try_for_each(|line| self.line(Tone::Plain, "   ", line))
+    }
+
+    /// Lines of a log, whole.
+    pub(super) fn log(&self, lines: &[impl AsRef<str>]) -> Result<()> {
+        for line in lines {
+            for (number, part) in wrap(line.as_ref(), WIDTH - 9).iter().enumerate() {
+                self.line(Tone::Faint, if number == 0 { "     " } else { "         " }, part)?;
             }
-            line += word;
         }
-        self.line(Tone::Plain, "   ", &line)
+        Ok(())
+    }
+
+    /// Lines of a table, whole.
+    pub(super) fn table(&self, lines: &[String]) -> Result<()> {
+        lines.iter().try_for_each(|line| self.line(Tone::Plain, "     ", line))
     }
 
     /// Lines of a file or a program.
@@ -149,6 +156,18 @@ impl Show {
     }
 }
 
+/// Cut at blanks into parts that are no longer than so many bytes, if no word is.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for word in text.split_inclusive(' ') {
+        match parts.last_mut() {
+            Some(part) if part.len() + word.trim_end().len() <= width => part.push_str(word),
+            _ => parts.push(word.to_owned()),
+        }
+    }
+    parts.iter().map(|part| part.trim_end().to_owned()).collect()
+}
+
 /// The beginning and the end of a line: both say more than its middle.
 fn shorten(text: &str, room: usize) -> String {
     let all: Vec<char> = text.chars().collect();
@@ -171,6 +190,13 @@ mod tests {
     #[test]
     fn long_lines_lose_their_middle() {
         assert_eq!(shorten("0123456789abcdefghijklmnopqrstuvwxyz", 20), "0123456789ab ... xyz");
+    }
+
+    #[test]
+    fn wrapping() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("one two three", 100), ["one two three"]);
+        assert_eq!(wrap("", 7), [""]);
     }
 
     #[test]
