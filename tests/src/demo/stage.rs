@@ -243,7 +243,7 @@ fn folder() -> Result<TempDir> {
 
 /// A makemap that works: `$MAKEMAP`, the host's own, or Debian's, unpacked below target/.
 fn makemap() -> Option<Makemap> {
-    let given = std::env::var_os("MAKEMAP").map(PathBuf::from);
+    let given = std::env::var_os("TRYTLSD_MAKEMAP").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     let own = folders.map(|folder: PathBuf| folder.join("makemap")).find(|path| works(path));
