@@ -6,7 +6,9 @@
 use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
+use crate::few::Few;
 use crate::rules::Rules;
 
 /// Moments kept for one relay.
@@ -16,17 +18,31 @@ pub const STAMPS: usize = 32;
 pub const ADDRESSES: usize = 8;
 
 /// Stuck attempts of one relay since its last success.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Seconds since 1970 with the number of stuck attempts they stand for, ascending.
-    moments: Vec<Moment>,
-    addresses: Vec<IpAddr>,
+    /// Ascending.
+    moments: Few<Moment>,
+    addresses: Few<IpAddr>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A second since 1970, and the number of stuck attempts that it stands for. Saved as a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u32, u32)", into = "(u32, u32)")]
 struct Moment {
     second: u32,
     attempts: u32,
+}
+
+impl From<(u32, u32)> for Moment {
+    fn from((second, attempts): (u32, u32)) -> Self {
+        Self { second, attempts }
+    }
+}
+
+impl From<Moment> for (u32, u32) {
+    fn from(moment: Moment) -> Self {
+        (moment.second, moment.attempts)
+    }
 }
 
 /// How far the evidence is from a decision.
@@ -44,11 +60,12 @@ impl Evidence {
     /// Adds a stuck attempt. One that is older than the last (a log that is not in order) is put in its place.
     pub fn add(&mut self, at: Timestamp, address: Option<IpAddr>) {
         let second = seconds(at);
-        match self.moments.binary_search_by_key(&second, |m| m.second) {
-            Ok(here) => self.moments[here].attempts += 1,
+        let moments = self.moments.as_mut_slice();
+        match moments.binary_search_by_key(&second, |m| m.second) {
+            Ok(here) => moments[here].attempts = moments[here].attempts.saturating_add(1),
             Err(here) => self.moments.insert(here, Moment { second, attempts: 1 }),
         }
-        if self.moments.len() > STAMPS {
+        if self.moments.as_slice().len() > STAMPS {
             self.merge_closest();
         }
         if let Some(address) = address {
@@ -58,15 +75,16 @@ impl Evidence {
 
     /// The addresses at which mail was stuck, in the order they were seen.
     pub fn addresses(&self) -> &[IpAddr] {
-        &self.addresses
+        self.addresses.as_slice()
     }
 
     /// Forgets what is older than the window, and weighs the rest as of `now`.
     pub fn weigh(&mut self, rules: &Rules, now: Timestamp) -> Weight {
         let oldest = i64::from(seconds(now)) - rules.window.as_secs();
         self.moments.retain(|m| i64::from(m.second) > oldest);
-        let stuck = self.moments.iter().map(|m| m.attempts).sum();
-        let span = match (self.moments.first(), self.moments.last()) {
+        let moments = self.moments.as_slice();
+        let stuck = moments.iter().fold(0, |sum: u32, m| sum.saturating_add(m.attempts));
+        let span = match (moments.first(), moments.last()) {
             (Some(first), Some(last)) => {
                 SignedDuration::from_secs(i64::from(last.second) - i64::from(first.second))
             }
@@ -77,7 +95,7 @@ impl Evidence {
 
     /// Whether nothing speaks against the relay.
     pub fn is_empty(&self) -> bool {
-        self.moments.is_empty() && self.addresses.is_empty()
+        self.moments.as_slice().is_empty() && self.addresses.as_slice().is_empty()
     }
 
     /// A success clears: the moments go, the addresses with them.
@@ -86,18 +104,21 @@ impl Evidence {
     }
 
     fn add_address(&mut self, address: IpAddr) {
-        if self.addresses.len() < ADDRESSES && !self.addresses.contains(&address) {
-            self.addresses.push(address);
+        let known = self.addresses.as_slice();
+        if known.len() < ADDRESSES && !known.contains(&address) {
+            self.addresses.insert(known.len(), address);
         }
     }
 
     /// Merges the two neighbours that lie closest, never the first: the span stays true, and the count too. What is
     /// lost is when, within the window, the merged ones fall out of it: a little later than they should.
     fn merge_closest(&mut self) {
-        let gap = |i: &usize| self.moments[*i].second - self.moments[*i - 1].second;
-        let Some(at) = (2..self.moments.len()).min_by_key(gap) else { return };
-        let earlier = self.moments.remove(at - 1);
-        self.moments[at - 1].attempts += earlier.attempts;
+        let moments = self.moments.as_slice();
+        let gap = |i: &usize| moments[*i].second - moments[*i - 1].second;
+        let Some(at) = (2..moments.len()).min_by_key(gap) else { return };
+        let Some(earlier) = self.moments.remove(at - 1) else { return };
+        let later = &mut self.moments.as_mut_slice()[at - 1];
+        later.attempts = later.attempts.saturating_add(earlier.attempts);
     }
 }
 
@@ -154,7 +175,7 @@ mod tests {
             } else {
                 prop_assert!(weight.stuck as usize >= within.len());
             }
-            prop_assert!(evidence.moments.len() <= STAMPS);
+            prop_assert!(evidence.moments.as_slice().len() <= STAMPS);
         }
     }
 }

@@ -39,6 +39,9 @@ pub enum Hold {
     /// The admin has an entry for the key that says otherwise.
     #[error("the admin's own entry stands in the way: {0}")]
     Admins(Box<str>),
+    /// An entry of ours was taken out by hand.
+    #[error("an entry was lifted by hand and its hold-off has not ended")]
+    Lifted,
     /// The map could not be changed; tried again later.
     #[error("the map could not be changed: {0}")]
     MapFailed(Box<str>),

@@ -28,11 +28,26 @@ pub enum Input<'a> {
     Tick,
 }
 
+/// The access file, as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The entries of our block.
+    pub ours: Vec<Managed>,
+    /// Whether the block is there, with or without entries.
+    pub block: bool,
+    /// Whether anything outside the block is other than when it was last looked at.
+    pub rest_changed: bool,
+    /// Keys for which the admin has a line of his own outside the block.
+    pub admins: Vec<Key>,
+}
+
 /// The state of the map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MapState {
-    /// The entries of our block, read at the start.
-    Loaded(Vec<Managed>),
+    /// The access file at the start: what is in force, and what became of an edit that was under way.
+    Loaded(Look),
+    /// The access file after others changed it.
+    Seen(Look),
     /// The relay's keys are in the file and in the map.
     Written(Relay<'static>, Vec<Key>),
     /// Dry run: they were shown and not written.
@@ -59,6 +74,8 @@ pub enum Proof {
 pub enum Request {
     /// Dry run has ended: what was proposed goes through the guards again and is then written.
     Arm,
+    /// The start, after what was saved has been restored: what was under way is taken up again.
+    Resume,
 }
 
 /// Something to be done outside.
@@ -96,6 +113,12 @@ pub enum Change {
     Active(Relay<'static>, Vec<Key>),
     /// What the proof said.
     Proven(Relay<'static>, Proof),
+    /// Somebody took entries of ours out: they stay out until then, in seconds since 1970.
+    Lifted(Relay<'static>, Vec<Key>, u32),
+    /// The admin has written entries of his own for these keys: ours are not needed.
+    Replaced(Relay<'static>, Vec<Key>),
+    /// Others rewrote the file and our block with it: the relay's keys are put back.
+    PutBack(Relay<'static>, Vec<Key>),
     /// TLS worked: what was counted against the relay is void.
     Cleared(Relay<'static>),
     /// A change of the map failed.

@@ -6,10 +6,13 @@
 pub mod choice;
 pub mod evidence;
 pub mod fact;
+mod few;
 pub mod hold;
 pub mod input;
+mod map;
 pub mod never;
 pub mod record;
 pub mod rules;
+pub mod state;
 pub mod step;
 pub mod table;

@@ -3,30 +3,37 @@
 use std::net::IpAddr;
 
 use access::key::Key;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::choice::Located;
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, seconds};
 use crate::fact::{Answer, Ptr};
 use crate::hold::Hold;
 use crate::table::Row;
 
-/// One relay that failed.
+/// One relay that failed. Below the threshold it is its evidence and no more, since of such relays a flood is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Stuck attempts since the last success.
     pub evidence: Evidence,
-    /// The keys that are in force.
-    pub active: Vec<Key>,
-    /// The keys that dry run has shown.
-    pub proposed: Vec<Key>,
-    /// What is going on.
-    pub work: Work,
+    standing: Option<Box<Standing>>,
     pub(crate) last_seen: u32,
+}
+
+/// What was decided about a relay, and what is going on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) active: Vec<Key>,
+    pub(crate) proposed: Vec<Key>,
+    pub(crate) work: Work,
+    /// Until when a lifting by hand holds, in seconds since 1970.
+    pub(crate) lifted_until: Option<u32>,
 }
 
 /// What is going on with a relay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Work {
+pub(crate) enum Work {
     /// Nothing.
     #[default]
     Idle,
@@ -35,21 +42,95 @@ pub enum Work {
     /// The map is being changed.
     Editing(Vec<Key>),
     /// A guard speaks.
-    Held(Box<Hold>),
+    Held(Hold),
+}
+
+/// A record as the ledger keeps it. What was asked is asked again after a restart, and a guard speaks again; an edit that
+/// was under way is kept, so that it can be settled by a look at the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    evidence: Evidence,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    active: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    proposed: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    editing: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lifted_until: Option<u32>,
+    last_seen: u32,
 }
 
 impl Record {
+    /// The keys that are in force.
+    pub fn active(&self) -> &[Key] {
+        self.standing.as_ref().map_or(&[], |standing| &standing.active)
+    }
+
+    /// The keys that dry run has shown.
+    pub fn proposed(&self) -> &[Key] {
+        self.standing.as_ref().map_or(&[], |standing| &standing.proposed)
+    }
+
     /// What a guard says against the relay, if one speaks.
     pub fn hold(&self) -> Option<&Hold> {
-        match &self.work {
+        match self.work() {
             Work::Held(hold) => Some(hold),
             Work::Idle | Work::Asking(_) | Work::Editing(_) => None,
         }
     }
 
+    /// As the ledger keeps it.
+    pub fn save(&self) -> Saved {
+        let text = |keys: &[Key]| keys.iter().map(ToString::to_string).collect();
+        let editing: &[Key] = match self.work() {
+            Work::Editing(keys) => keys,
+            Work::Idle | Work::Asking(_) | Work::Held(_) => &[],
+        };
+        Saved {
+            evidence: self.evidence.clone(),
+            active: text(self.active()),
+            proposed: text(self.proposed()),
+            editing: text(editing),
+            lifted_until: self.standing.as_ref().and_then(|standing| standing.lifted_until),
+            last_seen: self.last_seen,
+        }
+    }
+
+    /// From the ledger. A text that is no key any more is passed over: the file is the truth of what is in force.
+    pub fn load(saved: Saved) -> Self {
+        let keys = |texts: Vec<String>| -> Vec<Key> {
+            texts.iter().filter_map(|text| text.parse().ok()).collect()
+        };
+        let editing = keys(saved.editing);
+        let work = if editing.is_empty() { Work::Idle } else { Work::Editing(editing) };
+        let standing = Standing {
+            active: keys(saved.active),
+            proposed: keys(saved.proposed),
+            work,
+            lifted_until: saved.lifted_until,
+        };
+        let standing = (standing != Standing::default()).then(|| Box::new(standing));
+        Self { evidence: saved.evidence, standing, last_seen: saved.last_seen }
+    }
+
+    pub(crate) fn work(&self) -> &Work {
+        self.standing.as_ref().map_or(&Work::Idle, |standing| &standing.work)
+    }
+
+    /// What was decided, to be changed.
+    pub(crate) fn standing(&mut self) -> &mut Standing {
+        self.standing.get_or_insert_default()
+    }
+
+    /// What was decided, if anything was.
+    pub(crate) fn standing_if_any(&mut self) -> Option<&mut Standing> {
+        self.standing.as_deref_mut()
+    }
+
     /// The addresses whose facts are waited for.
     pub(crate) fn asked(&self) -> impl Iterator<Item = IpAddr> {
-        let asked: &[(IpAddr, Option<Answer<Ptr>>)] = match &self.work {
+        let asked: &[(IpAddr, Option<Answer<Ptr>>)] = match self.work() {
             Work::Asking(asked) => asked,
             Work::Idle | Work::Editing(_) | Work::Held(_) => &[],
         };
@@ -58,17 +139,26 @@ impl Record {
 
     /// Whether a further stuck attempt may lead to a decision: not while one is on its way, nor while the hold is one
     /// that a further attempt does not mend.
-    pub(crate) fn is_open(&self) -> bool {
-        match &self.work {
+    pub(crate) fn is_open(&self, now: Timestamp) -> bool {
+        if self.is_lifted(now) {
+            return false;
+        }
+        match self.work() {
             Work::Idle => true,
-            Work::Held(hold) => !matches!(**hold, Hold::Refuted(_) | Hold::MapFailed(_)),
+            Work::Held(hold) => !matches!(hold, Hold::Refuted(_) | Hold::MapFailed(_)),
             Work::Asking(_) | Work::Editing(_) => false,
         }
     }
 
+    /// Whether an entry was lifted by hand and its hold-off has not ended.
+    pub(crate) fn is_lifted(&self, now: Timestamp) -> bool {
+        let until = self.standing.as_ref().and_then(|standing| standing.lifted_until);
+        until.is_some_and(|until| seconds(now) < until)
+    }
+
     /// Files an answer. All addresses with their answers, once the last is there.
     pub(crate) fn answer(&mut self, address: IpAddr, answer: &Answer<Ptr>) -> Option<Vec<Located>> {
-        let Work::Asking(asked) = &mut self.work else { return None };
+        let Work::Asking(asked) = &mut self.standing.as_mut()?.work else { return None };
         let (_, slot) = asked.iter_mut().find(|(a, slot)| *a == address && slot.is_none())?;
         *slot = Some(answer.clone());
         asked
@@ -77,7 +167,7 @@ impl Record {
             .collect()
     }
 
-    /// Whether mail was stuck at an address that no key in force, proposed or being written covers.
+    /// The addresses at which mail was stuck and that no key in force, proposed or being written covers.
     pub(crate) fn uncovered(&self) -> Vec<IpAddr> {
         let by_name = |key: &Key| matches!(key, Key::Name(_) | Key::Bracketed(_));
         if self.keys().any(by_name) {
@@ -94,11 +184,11 @@ impl Record {
     }
 
     fn keys(&self) -> impl Iterator<Item = &Key> {
-        let editing: &[Key] = match &self.work {
+        let editing: &[Key] = match self.work() {
             Work::Editing(keys) => keys,
             Work::Idle | Work::Asking(_) | Work::Held(_) => &[],
         };
-        self.active.iter().chain(&self.proposed).chain(editing)
+        self.active().iter().chain(self.proposed()).chain(editing)
     }
 }
 
@@ -108,6 +198,6 @@ impl Row for Record {
     }
 
     fn must_stay(&self) -> bool {
-        self.is_decided()
+        self.is_decided() || self.standing.as_ref().is_some_and(|s| s.lifted_until.is_some())
     }
 }

@@ -17,6 +17,10 @@ pub struct Rules {
     pub never: NeverList,
     /// Which key is written.
     pub key: KeyMode,
+    /// How long a relay whose entry was lifted by hand gets none.
+    pub hold_off: SignedDuration,
+    /// The least time between two puttings back of a block that others removed.
+    pub put_back_every: SignedDuration,
     /// Relays remembered at most; beyond it the least recently seen leave.
     pub max_relays: usize,
 }
@@ -43,6 +47,8 @@ impl Default for Rules {
             min_span: SignedDuration::from_mins(30),
             never: NeverList::default(),
             key: KeyMode::Auto,
+            hold_off: SignedDuration::from_hours(30 * 24),
+            put_back_every: SignedDuration::from_hours(1),
             max_relays: 10_000,
         }
     }

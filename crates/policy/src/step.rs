@@ -15,32 +15,10 @@ use crate::choice::{self, Located};
 use crate::evidence::{ADDRESSES, seconds};
 use crate::fact::{Answer, Fact, Ptr, Question};
 use crate::hold::Hold;
-use crate::input::{Change, Edit, Effect, Input, MapState, Proof, Request};
-use crate::never::is_below;
+use crate::input::{Change, Edit, Effect, Input, Request};
+use crate::map;
 use crate::record::{Record, Work};
-use crate::rules::Rules;
-use crate::table::{Row, Table};
-
-/// Relays whose TLS worked, remembered at most.
-const SUCCESSES: usize = 20_000;
-
-/// All that the heart knows.
-#[derive(Clone, Debug)]
-pub struct State {
-    rules: Rules,
-    relays: Table<Record>,
-    successes: Table<LastSuccess>,
-}
-
-/// When TLS with a relay last worked, in seconds since 1970.
-#[derive(Clone, Copy, Debug)]
-struct LastSuccess(u32);
-
-impl Row for LastSuccess {
-    fn last_seen(&self) -> u32 {
-        self.0
-    }
-}
+use crate::state::{LastSuccess, State};
 
 /// What a step brought about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,46 +29,6 @@ pub struct Outcome {
     pub effects: Vec<Effect>,
 }
 
-impl State {
-    /// Nothing known yet.
-    pub fn new(rules: Rules) -> Self {
-        let relays = Table::new(rules.max_relays);
-        Self { rules, relays, successes: Table::new(SUCCESSES) }
-    }
-
-    /// The rules in force.
-    pub fn rules(&self) -> &Rules {
-        &self.rules
-    }
-
-    /// Changes the rules (a reload). What was decided stays; what is decided next follows them.
-    pub fn set_rules(&mut self, rules: Rules) {
-        self.rules = rules;
-    }
-
-    /// What is known of a relay that failed, by its text in the ruleset line.
-    pub fn record(&self, relay: &str) -> Option<&Record> {
-        self.relays.get(relay)
-    }
-
-    /// When TLS with the relay last worked, in seconds since 1970.
-    pub fn last_success(&self, relay: &str) -> Option<u32> {
-        self.successes.get(relay).map(|s| s.0)
-    }
-
-    /// The addresses whose facts candidates wait for.
-    pub fn asked(&self) -> impl Iterator<Item = IpAddr> {
-        self.relays.iter().flat_map(|(_, record)| record.asked())
-    }
-
-    /// Whether another relay was seen below the name.
-    fn covers_others(&self, name: &str) -> bool {
-        let below = |relay: &str| is_below(relay.trim_matches(['[', ']']), name);
-        self.relays.iter().any(|(relay, _)| below(relay))
-            || self.successes.iter().any(|(relay, _)| below(relay))
-    }
-}
-
 /// Takes one input. `now`: for an event when its line was written or arrived, otherwise the time of day.
 pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
     let mut outcome = Outcome::default();
@@ -99,10 +37,16 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
         Input::Fact(Fact::Ptr(address, answer)) => {
             on_ptr(state, address, &answer, now, &mut outcome);
         }
-        Input::Map(map) => on_map(state, map, &mut outcome),
-        Input::Proof(relay, proof) => on_proof(state, relay, proof, &mut outcome),
+        Input::Map(found) => map::on_map(state, found, now, &mut outcome),
+        Input::Proof(relay, proof) => map::on_proof(state, relay, proof, &mut outcome),
         Input::Request(Request::Arm) => arm(state, now, &mut outcome),
-        Input::Tick => retry(state, now, &mut outcome),
+        Input::Request(Request::Resume) => resume(state, now, &mut outcome),
+        Input::Tick => {
+            retry(state, now, &mut outcome);
+            if let Some(look) = state.too_early.take() {
+                map::compare(state, &look, now, &mut outcome);
+            }
+        }
     }
     outcome
 }
@@ -125,9 +69,11 @@ fn on_success(state: &mut State, relay: &Relay<'_>, now: Timestamp, outcome: &mu
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     let was_counting = !record.evidence.is_empty();
     record.evidence.clear();
-    record.proposed.clear();
-    if !matches!(record.work, Work::Editing(_)) {
-        record.work = Work::Idle;
+    if let Some(standing) = record.standing_if_any() {
+        standing.proposed.clear();
+        if !matches!(standing.work, Work::Editing(_)) {
+            standing.work = Work::Idle;
+        }
     }
     if was_counting {
         outcome.changes.push(Change::Cleared(relay.clone().into_owned()));
@@ -139,16 +85,22 @@ fn on_stuck(state: &mut State, stuck: &Stuck<'_>, now: Timestamp, outcome: &mut 
     let record = state.relays.get_or_insert_with(relay.as_str(), Record::default);
     record.last_seen = seconds(now);
     record.evidence.add(now, stuck.address);
-    if let (Work::Asking(asked), Some(address)) = (&mut record.work, stuck.address)
+    if let (Some(standing), Some(address)) = (record.standing_if_any(), stuck.address)
+        && let Work::Asking(asked) = &mut standing.work
         && !asked.iter().any(|(known, _)| *known == address)
         && asked.len() < ADDRESSES
     {
         asked.push((address, None));
         outcome.effects.push(Effect::Ask(Question::Ptr(address)));
     }
-    if !record.is_open() {
-        return;
+    if record.is_open(now) {
+        weigh(state, relay, now, outcome);
     }
+}
+
+/// Goes on with a relay for which nothing is under way, if there is enough against it.
+fn weigh(state: &mut State, relay: &Relay<'_>, now: Timestamp, outcome: &mut Outcome) {
+    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     if record.is_decided() {
         let uncovered = record.uncovered();
         if !uncovered.is_empty() {
@@ -168,7 +120,7 @@ fn on_stuck(state: &mut State, stuck: &Stuck<'_>, now: Timestamp, outcome: &mut 
 }
 
 /// Puts a candidate to the guards that need no fact, then asks for the facts.
-fn consider(
+pub(crate) fn consider(
     state: &mut State,
     relay: &Relay<'_>,
     addresses: &[IpAddr],
@@ -187,7 +139,8 @@ fn consider(
         return decide(state, relay, &[], now, outcome);
     }
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    record.work = Work::Asking(addresses.iter().map(|address| (*address, None)).collect());
+    record.standing().work =
+        Work::Asking(addresses.iter().map(|address| (*address, None)).collect());
     let ask = addresses.iter().map(|address| Effect::Ask(Question::Ptr(*address)));
     outcome.effects.extend(ask);
 }
@@ -199,10 +152,7 @@ fn on_ptr(
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
-    let waits = |record: &Record| match &record.work {
-        Work::Asking(asked) => asked.iter().any(|(a, slot)| *a == address && slot.is_none()),
-        Work::Idle | Work::Editing(_) | Work::Held(_) => false,
-    };
+    let waits = |record: &Record| record.asked().any(|asked| asked == address);
     let mut waiting: Vec<String> =
         state.relays.iter().filter(|(_, r)| waits(r)).map(|(relay, _)| relay.to_owned()).collect();
     waiting.sort_unstable();
@@ -229,9 +179,9 @@ fn decide(
         Err(hold) => return hold_back(state, relay, hold, outcome),
     };
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    keys.retain(|key| !record.active.contains(key) && !record.proposed.contains(key));
+    keys.retain(|key| !record.active().contains(key) && !record.proposed().contains(key));
     if keys.is_empty() {
-        record.work = Work::Idle;
+        record.standing().work = Work::Idle;
         return;
     }
     let weight = record.evidence.weigh(&state.rules, now);
@@ -239,120 +189,60 @@ fn decide(
         1 => "1 stuck attempt at a further address".to_owned(),
         stuck => format!("{stuck} stuck attempts within {:#}", weight.span),
     };
-    let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    let add = keys
-        .iter()
-        .map(|key| Managed {
-            key: key.clone(),
-            relay: relay.as_str().into(),
-            why: why.clone(),
-            since,
-            until: None,
-        })
-        .collect();
-    record.work = Work::Editing(keys);
+    let add = keys.iter().map(|key| managed(relay, key.clone(), &why, now)).collect();
+    record.standing().work = Work::Editing(keys);
     let relay = relay.clone().into_owned();
     outcome.effects.push(Effect::Edit(Edit { relay, add, remove: Vec::new() }));
 }
 
-fn hold_back(state: &mut State, relay: &Relay<'_>, hold: Hold, outcome: &mut Outcome) {
+/// An entry of ours, from now on.
+pub(crate) fn managed(
+    relay: &Relay<'_>,
+    key: access::key::Key,
+    why: &str,
+    now: Timestamp,
+) -> Managed {
+    let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    Managed { key, relay: relay.as_str().into(), why: why.to_owned(), since, until: None }
+}
+
+pub(crate) fn hold_back(state: &mut State, relay: &Relay<'_>, hold: Hold, outcome: &mut Outcome) {
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     if record.hold() == Some(&hold) {
         return;
     }
-    record.work = Work::Held(Box::new(hold.clone()));
+    record.standing().work = Work::Held(hold.clone());
     outcome.changes.push(Change::Held(relay.clone().into_owned(), hold));
-}
-
-fn on_map(state: &mut State, map: MapState, outcome: &mut Outcome) {
-    match map {
-        MapState::Loaded(entries) => load(state, entries),
-        MapState::Written(relay, keys) => {
-            let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-            settle(record, &keys);
-            record.proposed.retain(|key| !keys.contains(key));
-            record.active.extend(keys.iter().cloned());
-            let mut at: Vec<Option<IpAddr>> =
-                record.evidence.addresses().iter().copied().map(Some).collect();
-            if at.is_empty() {
-                at.push(None);
-            }
-            outcome.changes.push(Change::Active(relay.clone(), keys));
-            outcome.effects.push(Effect::Prove(relay, at));
-        }
-        MapState::Withheld(relay, keys) => {
-            let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-            settle(record, &keys);
-            record.proposed.extend(keys.iter().cloned());
-            outcome.changes.push(Change::Proposed(relay, keys));
-        }
-        MapState::Contradicted(relay, keys, line) => {
-            let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-            settle(record, &keys);
-            hold_back(state, &relay, Hold::Admins(line), outcome);
-        }
-        MapState::Failed(relay, keys, why) => {
-            let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-            settle(record, &keys);
-            outcome.changes.push(Change::EditFailed(relay.clone(), why.clone()));
-            hold_back(state, &relay, Hold::MapFailed(why), outcome);
-        }
-    }
-}
-
-fn settle(record: &mut Record, keys: &[access::key::Key]) {
-    if matches!(&record.work, Work::Editing(editing) if editing.iter().all(|k| keys.contains(k))) {
-        record.work = Work::Idle;
-    }
-}
-
-/// Our block at the start: its entries are in force.
-fn load(state: &mut State, entries: Vec<Managed>) {
-    for entry in entries {
-        let record = state.relays.get_or_insert_with(&entry.relay, Record::default);
-        record.last_seen = record.last_seen.max(seconds(entry.since));
-        if !record.active.contains(&entry.key) {
-            record.active.push(entry.key);
-        }
-    }
-}
-
-fn on_proof(state: &mut State, relay: Relay<'static>, proof: Proof, outcome: &mut Outcome) {
-    outcome.changes.push(Change::Proven(relay.clone(), proof.clone()));
-    let Proof::Refuted(said) = proof else { return };
-    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    let remove = std::mem::take(&mut record.active);
-    outcome.effects.push(Effect::Edit(Edit { relay: relay.clone(), add: Vec::new(), remove }));
-    hold_back(state, &relay, Hold::Refuted(said), outcome);
 }
 
 /// What dry run has shown goes through the guards again.
 fn arm(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
-    reconsider(state, now, outcome, |record| !std::mem::take(&mut record.proposed).is_empty());
+    let proposed = |record: &mut Record| {
+        let standing = record.standing_if_any()?;
+        (!std::mem::take(&mut standing.proposed).is_empty()).then_some(())
+    };
+    reconsider(state, now, outcome, proposed);
 }
 
 /// What failed for the map's sake is tried again.
 fn retry(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
-    reconsider(state, now, outcome, |record| {
-        let failed = matches!(record.hold(), Some(Hold::MapFailed(_)));
-        if failed {
-            record.work = Work::Idle;
-        }
-        failed
-    });
+    let failed = |record: &mut Record| {
+        let standing = record.standing_if_any()?;
+        let failed = matches!(standing.work, Work::Held(Hold::MapFailed(_)));
+        failed.then(|| standing.work = Work::Idle)
+    };
+    reconsider(state, now, outcome, failed);
 }
 
 fn reconsider(
     state: &mut State,
     now: Timestamp,
     outcome: &mut Outcome,
-    mut again: impl FnMut(&mut Record) -> bool,
+    again: impl Fn(&mut Record) -> Option<()>,
 ) {
-    let mut relays: Vec<String> = state.relays.iter().map(|(relay, _)| relay.to_owned()).collect();
-    relays.sort_unstable();
-    for relay in relays {
-        let Some(record) = state.relays.get_mut(&relay) else { continue };
-        if !again(record) {
+    for relay in relays(state, |record| record.work() != &Work::Idle || record.is_decided()) {
+        let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
+        if again(record).is_none() {
             continue;
         }
         let addresses = if record.is_decided() {
@@ -360,8 +250,25 @@ fn reconsider(
         } else {
             record.evidence.addresses().to_vec()
         };
-        if let Some(relay) = Relay::parse(relay.as_bytes()) {
-            consider(state, &relay, &addresses, now, outcome);
-        }
+        consider(state, &relay, &addresses, now, outcome);
     }
+}
+
+/// What was under way when the last process ended is taken up again: its facts are asked for anew.
+fn resume(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    for relay in relays(state, |record| !record.evidence.is_empty() && record.is_open(now)) {
+        weigh(state, &relay, now, outcome);
+    }
+}
+
+/// The relays whose records fit, by name.
+pub(crate) fn relays(state: &State, fits: impl Fn(&Record) -> bool) -> Vec<Relay<'static>> {
+    let mut relays: Vec<Relay<'static>> = state
+        .relays
+        .iter()
+        .filter(|(_, record)| fits(record))
+        .filter_map(|(relay, _)| Relay::parse(relay.as_bytes()).map(Relay::into_owned))
+        .collect();
+    relays.sort_unstable();
+    relays
 }

@@ -5,7 +5,7 @@
 //! What must not be forgotten (a relay with an entry in force) says so and stays; such rows are few, since entries in
 //! force are limited.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A row of a [`Table`].
 pub trait Row {
@@ -22,12 +22,33 @@ pub trait Row {
 pub struct Table<R> {
     rows: HashMap<Box<str>, R>,
     cap: usize,
+    /// Rows that were changed, made or dropped since they were last asked for; none if nobody asks.
+    changed: Option<HashSet<Box<str>>>,
 }
 
 impl<R: Row> Table<R> {
     /// An empty table of at most `cap` rows, at least one.
     pub fn new(cap: usize) -> Self {
-        Self { rows: HashMap::new(), cap: cap.max(1) }
+        Self { rows: HashMap::new(), cap: cap.max(1), changed: None }
+    }
+
+    /// Remembers from now on which rows change, for [`Table::take_changed`].
+    pub fn track(&mut self) {
+        self.changed.get_or_insert_default();
+    }
+
+    /// The rows that changed since the last call, each with what it is now; none if it was dropped.
+    pub fn take_changed(&mut self) -> impl Iterator<Item = (Box<str>, Option<&R>)> {
+        let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
+        changed.into_iter().map(|relay| {
+            let row = self.rows.get(&relay);
+            (relay, row)
+        })
+    }
+
+    /// Whether a row changed.
+    pub fn has_changed(&self) -> bool {
+        self.changed.as_ref().is_some_and(|changed| !changed.is_empty())
     }
 
     /// The relay's row.
@@ -37,7 +58,9 @@ impl<R: Row> Table<R> {
 
     /// The relay's row, to change.
     pub fn get_mut(&mut self, relay: &str) -> Option<&mut R> {
-        self.rows.get_mut(relay)
+        let row = self.rows.get_mut(relay)?;
+        note(&mut self.changed, relay);
+        Some(row)
     }
 
     /// The relay's row, made if there is none.
@@ -45,6 +68,7 @@ impl<R: Row> Table<R> {
         if !self.rows.contains_key(relay) {
             self.make_room();
         }
+        note(&mut self.changed, relay);
         self.rows.entry(relay.into()).or_insert_with(make)
     }
 
@@ -76,13 +100,23 @@ impl<R: Row> Table<R> {
         let (_, oldest, _) = ages.select_nth_unstable(leave - 1);
         let oldest = *oldest;
         let mut left = leave;
-        self.rows.retain(|_, row| {
+        let changed = &mut self.changed;
+        self.rows.retain(|relay, row| {
             if left == 0 || row.must_stay() || row.last_seen() > oldest {
                 return true;
             }
             left -= 1;
+            note(changed, relay);
             false
         });
+    }
+}
+
+fn note(changed: &mut Option<HashSet<Box<str>>>, relay: &str) {
+    if let Some(changed) = changed
+        && !changed.contains(relay)
+    {
+        changed.insert(relay.into());
     }
 }
 

@@ -7,9 +7,10 @@ use maillog::event::{Attempt, Event, Fault, Stuck, Success, What};
 use maillog::relay::Relay;
 use maillog::stamp::Stamp;
 use policy::fact::{Answer, Fact, Ptr, PtrName};
-use policy::input::{Change, Effect, Input, MapState, Proof, Request};
+use policy::input::{Change, Effect, Input, Look, MapState, Proof, Request};
 use policy::rules::{KeyMode, Rules};
-use policy::step::{Outcome, State, step};
+use policy::state::State;
+use policy::step::{Outcome, step};
 
 struct Story {
     state: State,
@@ -83,6 +84,12 @@ impl Story {
                 Change::Proposed(relay, keys) => format!("proposed {relay}: {}", list(keys)),
                 Change::Active(relay, keys) => format!("active {relay}: {}", list(keys)),
                 Change::Proven(relay, proof) => format!("proof {relay}: {proof:?}"),
+                Change::Lifted(relay, keys, until) => {
+                    let days = (i64::from(*until) - self.now().as_second()) / 86_400;
+                    format!("lifted {relay}: {} for {days} days", list(keys))
+                }
+                Change::Replaced(relay, keys) => format!("replaced {relay}: {}", list(keys)),
+                Change::PutBack(relay, keys) => format!("put back {relay}: {}", list(keys)),
                 Change::Cleared(relay) => format!("cleared {relay}"),
                 Change::EditFailed(relay, why) => format!("failed {relay}: {why}"),
             });
@@ -281,17 +288,107 @@ fn a_name_beneath_which_another_relay_was_seen_is_written_as_its_address() {
     assert_eq!(story.told[0], "edit +192.0.2.1 -");
 }
 
+fn entry(key: &str) -> access::managed::Managed {
+    access::managed::Managed {
+        key: key.parse().unwrap(),
+        relay: MX.into(),
+        why: "3 stuck attempts".into(),
+        since: Timestamp::from_second(1_800_000_000).unwrap(),
+        until: None,
+    }
+}
+
+/// The access file as others left it: our entries in it, `block` and `rest_changed`, and the admin's own lines.
+fn look(ours: &[&str], block: bool, rest_changed: bool, admins: &[&str]) -> Look {
+    Look {
+        ours: ours.iter().map(|key| entry(key)).collect(),
+        block,
+        rest_changed,
+        admins: admins.iter().map(|key| key.parse().unwrap()).collect(),
+    }
+}
+
 #[test]
 fn entries_found_at_the_start_are_in_force() {
     let mut story = Story::new(Rules::default());
-    let entry = access::managed::Managed {
-        key: access::key::Key::Name(MX.into()),
-        relay: MX.into(),
-        why: "3 stuck attempts".into(),
-        since: story.now(),
-        until: None,
-    };
-    story.input(Input::Map(MapState::Loaded(vec![entry])));
+    story.input(Input::Map(MapState::Loaded(look(&[MX], true, false, &[]))));
     story.stuck(MX, "192.0.2.1").wait(20).stuck(MX, "192.0.2.1").wait(20).stuck(MX, "192.0.2.1");
     story.expect(&[]);
+}
+
+/// A relay with an entry for its address.
+fn active() -> Story {
+    let mut story = Story::new(Rules::default());
+    three(&mut story).ptr("192.0.2.1", "");
+    story.told.clear();
+    story
+}
+
+#[test]
+fn an_entry_taken_out_by_hand_stays_out() {
+    let lifted = "lifted mx.example.org: 192.0.2.1 for 30 days";
+    let mut story = active();
+    story.input(Input::Map(MapState::Seen(look(&[], true, true, &[])))).expect(&[lifted]);
+    for _ in 0..4 {
+        story.wait(30).stuck(MX, "192.0.2.1");
+    }
+    story.expect(&[]).wait(31 * 24 * 60);
+    three(&mut story);
+    // The whole block taken out, and nothing else touched: lifted as well.
+    let mut story = active();
+    story.input(Input::Map(MapState::Seen(look(&[], false, false, &[])))).expect(&[lifted]);
+}
+
+#[test]
+fn a_block_lost_with_the_rest_is_put_back_but_not_all_the_time() {
+    let mut story = active();
+    let back = [
+        "put back mx.example.org: 192.0.2.1",
+        "edit +192.0.2.1 -",
+        "active mx.example.org: 192.0.2.1",
+        "prove mx.example.org",
+    ];
+    let lost = || Input::Map(MapState::Seen(look(&[], false, true, &[])));
+    story.input(lost()).expect(&back);
+    story.wait(10).input(lost()).expect(&[]).input(Input::Tick).expect(&[]);
+    story.wait(51).input(Input::Tick).expect(&back);
+}
+
+#[test]
+fn an_entry_of_the_admins_own_replaces_ours() {
+    let mut story = active();
+    story.input(Input::Map(MapState::Seen(look(&["192.0.2.1"], true, true, &["192.0.2.1"]))));
+    story.expect(&["replaced mx.example.org: 192.0.2.1", "edit + -192.0.2.1"]);
+    let mut story = active();
+    story.input(Input::Map(MapState::Seen(look(&[], true, true, &["192.0.2.1"]))));
+    story.expect(&["replaced mx.example.org: 192.0.2.1"]);
+}
+
+/// Killed between the intention and the edit, or between the edit and its answer: the file says which.
+#[test]
+fn an_edit_under_way_is_settled_by_the_file() {
+    let restart = |ours: &[&str]| {
+        let mut story = Story::new(Rules::default());
+        three(&mut story);
+        // The process ends before the edit is answered.
+        let fact = Fact::Ptr("192.0.2.1".parse().unwrap(), Answer::Known(Ptr { names: vec![] }));
+        let now = story.now();
+        assert_eq!(step(&mut story.state, Input::Fact(fact), now).effects.len(), 1);
+        story.state = reload(&story.state);
+        story.input(Input::Map(MapState::Loaded(look(ours, !ours.is_empty(), false, &[]))));
+        story.input(Input::Request(Request::Resume));
+        story
+    };
+    restart(&["192.0.2.1"]).expect(&[]).stuck(MX, "192.0.2.1").expect(&[]);
+    restart(&[])
+        .expect(&["candidate mx.example.org: 3 in 30m", ASK])
+        .ptr("192.0.2.1", "")
+        .expect(&["edit +192.0.2.1 -", "active mx.example.org: 192.0.2.1", "prove mx.example.org"]);
+}
+
+/// Saved as the ledger does, and restored.
+fn reload(state: &State) -> State {
+    let saved = state.record(MX).map(|record| serde_json::to_string(&record.save()).unwrap());
+    let relays = saved.into_iter().map(|text| (MX.into(), serde_json::from_str(&text).unwrap()));
+    State::restored(state.rules().clone(), relays, [])
 }

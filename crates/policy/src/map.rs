@@ -1,0 +1,199 @@
+//! What is learnt of the map: what became of an edit, what sendmail says of it, and what others did to the file.
+//!
+//! The file is the truth of what is in force. When it is not as we left it, the question is who did it and what he
+//! meant:
+//!
+//! - the block is there, without an entry of ours: somebody took it out, so it is lifted and stays out for the hold-off;
+//! - the admin has a line of his own for the key: his replaces ours;
+//! - the block is gone and nothing else changed: all was lifted by hand;
+//! - the block is gone and the rest was rewritten too: configuration management did it, without meaning us. The block is
+//!   put back, not more often than the rules allow.
+
+use std::net::IpAddr;
+
+use access::key::Key;
+use jiff::Timestamp;
+use maillog::relay::Relay;
+
+use crate::evidence::seconds;
+use crate::hold::Hold;
+use crate::input::{Change, Edit, Effect, Look, MapState, Proof};
+use crate::record::{Record, Work};
+use crate::state::State;
+use crate::step::{Outcome, hold_back, managed, relays};
+
+pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: &mut Outcome) {
+    match map {
+        MapState::Loaded(look) => {
+            compare(state, &look, now, outcome);
+            adopt(state, look);
+            settle_all(state);
+        }
+        MapState::Seen(look) => compare(state, &look, now, outcome),
+        MapState::Written(relay, keys) => written(state, relay, keys, outcome),
+        MapState::Withheld(relay, keys) => {
+            let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+            settle(record, &keys);
+            record.standing().proposed.extend(keys.iter().cloned());
+            outcome.changes.push(Change::Proposed(relay, keys));
+        }
+        MapState::Contradicted(relay, keys, line) => {
+            let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+            settle(record, &keys);
+            hold_back(state, &relay, Hold::Admins(line), outcome);
+        }
+        MapState::Failed(relay, keys, why) => {
+            let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+            settle(record, &keys);
+            outcome.changes.push(Change::EditFailed(relay.clone(), why.clone()));
+            hold_back(state, &relay, Hold::MapFailed(why), outcome);
+        }
+    }
+}
+
+fn written(state: &mut State, relay: Relay<'static>, keys: Vec<Key>, outcome: &mut Outcome) {
+    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    settle(record, &keys);
+    let standing = record.standing();
+    standing.proposed.retain(|key| !keys.contains(key));
+    standing.lifted_until = None;
+    let new = keys.iter().filter(|key| !standing.active.contains(key)).cloned();
+    let new: Vec<Key> = new.collect();
+    standing.active.extend(new);
+    let mut at: Vec<Option<IpAddr>> =
+        record.evidence.addresses().iter().copied().map(Some).collect();
+    if at.is_empty() {
+        at.push(None);
+    }
+    outcome.changes.push(Change::Active(relay.clone(), keys));
+    outcome.effects.push(Effect::Prove(relay, at));
+}
+
+/// The edit of these keys has ended.
+fn settle(record: &mut Record, keys: &[Key]) {
+    let Some(standing) = record.standing_if_any() else { return };
+    if matches!(&standing.work, Work::Editing(editing) if editing.iter().all(|k| keys.contains(k)))
+    {
+        standing.work = Work::Idle;
+    }
+}
+
+/// At the start: edits of which the file knows nothing were never made. (Those that it knows were adopted.)
+fn settle_all(state: &mut State) {
+    for relay in relays(state, |record| matches!(record.work(), Work::Editing(_))) {
+        if let Some(record) = state.relays.get_mut(relay.as_str()) {
+            record.standing().work = Work::Idle;
+        }
+    }
+}
+
+/// At the start: the entries of our block are in force, whether or not the ledger knew.
+fn adopt(state: &mut State, look: Look) {
+    for entry in look.ours {
+        let known = state.relays.get(&entry.relay).is_some_and(|r| r.active().contains(&entry.key));
+        if known {
+            continue;
+        }
+        let record = state.relays.get_or_insert_with(&entry.relay, Record::default);
+        record.last_seen = record.last_seen.max(seconds(entry.since));
+        record.standing().active.push(entry.key);
+    }
+}
+
+/// Compares the file with what should be in force.
+pub(crate) fn compare(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outcome) {
+    state.too_early = None;
+    let rewritten = !look.block && look.rest_changed;
+    let mut put_back = Vec::new();
+    for relay in relays(state, |record| !record.active().is_empty()) {
+        let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
+        let ours = |key: &Key| look.ours.iter().any(|entry| entry.key == *key);
+        let missing = record.active().iter().filter(|key| !ours(key)).cloned();
+        let (replaced, missing): (Vec<Key>, Vec<Key>) =
+            missing.partition(|key| look.admins.contains(key));
+        let both: Vec<Key> = record
+            .active()
+            .iter()
+            .filter(|k| ours(k) && look.admins.contains(k))
+            .cloned()
+            .collect();
+        if !replaced.is_empty() || !both.is_empty() {
+            let keys = [replaced, both.clone()].concat();
+            record.standing().active.retain(|key| !keys.contains(key));
+            outcome.changes.push(Change::Replaced(relay.clone(), keys));
+        }
+        if !both.is_empty() {
+            let edit = Edit { relay: relay.clone(), add: Vec::new(), remove: both };
+            outcome.effects.push(Effect::Edit(edit));
+        }
+        if missing.is_empty() {
+            continue;
+        }
+        if rewritten {
+            put_back.push((relay, missing));
+        } else {
+            lift(state, relay, missing, now, outcome);
+        }
+    }
+    if put_back.is_empty() {
+        return;
+    }
+    let every = state.rules.put_back_every;
+    if state.put_back.is_some_and(|last| now.duration_since(last) < every) {
+        state.too_early = Some(look.clone());
+        return;
+    }
+    state.put_back = Some(now);
+    restore(state, put_back, now, outcome);
+}
+
+/// Somebody took the entries out: they stay out.
+fn lift(
+    state: &mut State,
+    relay: Relay<'static>,
+    keys: Vec<Key>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let until = seconds(now.saturating_add(state.rules.hold_off).unwrap_or(Timestamp::MAX));
+    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    record.evidence.clear();
+    let standing = record.standing();
+    standing.active.retain(|key| !keys.contains(key));
+    standing.lifted_until = Some(until);
+    standing.work = Work::Idle;
+    outcome.changes.push(Change::Lifted(relay, keys, until));
+}
+
+/// Others rewrote the file without meaning us.
+fn restore(
+    state: &mut State,
+    entries: Vec<(Relay<'static>, Vec<Key>)>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    for (relay, keys) in entries {
+        let why = "put back after others rewrote the file";
+        let add = keys.iter().map(|key| managed(&relay, key.clone(), why, now)).collect();
+        if let Some(record) = state.relays.get_mut(relay.as_str()) {
+            record.standing().active.retain(|key| !keys.contains(key));
+            record.standing().work = Work::Editing(keys.clone());
+        }
+        outcome.changes.push(Change::PutBack(relay.clone(), keys));
+        outcome.effects.push(Effect::Edit(Edit { relay, add, remove: Vec::new() }));
+    }
+}
+
+pub(crate) fn on_proof(
+    state: &mut State,
+    relay: Relay<'static>,
+    proof: Proof,
+    outcome: &mut Outcome,
+) {
+    outcome.changes.push(Change::Proven(relay.clone(), proof.clone()));
+    let Proof::Refuted(said) = proof else { return };
+    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    let remove = std::mem::take(&mut record.standing().active);
+    outcome.effects.push(Effect::Edit(Edit { relay: relay.clone(), add: Vec::new(), remove }));
+    hold_back(state, &relay, Hold::Refuted(said), outcome);
+}

@@ -1,0 +1,119 @@
+//! All that the heart knows, and how it is saved and restored.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use crate::input::Look;
+use crate::never::is_below;
+use crate::record::{Record, Saved};
+use crate::rules::Rules;
+use crate::table::{Row, Table};
+
+/// Relays whose TLS worked, remembered at most.
+const SUCCESSES: usize = 20_000;
+
+/// All that the heart knows.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub(crate) rules: Rules,
+    pub(crate) relays: Table<Record>,
+    pub(crate) successes: Table<LastSuccess>,
+    /// When our block was last put back, if it was.
+    pub(crate) put_back: Option<Timestamp>,
+    /// The file as it was found while it was too early to put our block back.
+    pub(crate) too_early: Option<Look>,
+}
+
+/// When TLS with a relay last worked, in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastSuccess(pub(crate) u32);
+
+impl Row for LastSuccess {
+    fn last_seen(&self) -> u32 {
+        self.0
+    }
+}
+
+/// What changed since the last time, to be saved together with the position in the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsaved {
+    /// Relays that failed; none if the record was dropped.
+    pub relays: Vec<(Box<str>, Option<Saved>)>,
+    /// Relays whose TLS worked, with the second since 1970; none if the row was dropped.
+    pub successes: Vec<(Box<str>, Option<u32>)>,
+}
+
+impl State {
+    /// Nothing known yet.
+    pub fn new(rules: Rules) -> Self {
+        let relays = Table::new(rules.max_relays);
+        Self { rules, relays, successes: Table::new(SUCCESSES), put_back: None, too_early: None }
+    }
+
+    /// From what was saved. From now on, what changes is remembered for [`State::unsaved`].
+    pub fn restored(
+        rules: Rules,
+        relays: impl IntoIterator<Item = (Box<str>, Saved)>,
+        successes: impl IntoIterator<Item = (Box<str>, u32)>,
+    ) -> Self {
+        let mut state = Self::new(rules);
+        for (relay, saved) in relays {
+            *state.relays.get_or_insert_with(&relay, Record::default) = Record::load(saved);
+        }
+        for (relay, second) in successes {
+            state.successes.get_or_insert_with(&relay, || LastSuccess(0)).0 = second;
+        }
+        state.relays.track();
+        state.successes.track();
+        state
+    }
+
+    /// What changed since the last call.
+    pub fn unsaved(&mut self) -> Unsaved {
+        let saved =
+            |(relay, record): (Box<str>, Option<&Record>)| (relay, record.map(Record::save));
+        let second = |(relay, last): (Box<str>, Option<&LastSuccess>)| (relay, last.map(|l| l.0));
+        Unsaved {
+            relays: self.relays.take_changed().map(saved).collect(),
+            successes: self.successes.take_changed().map(second).collect(),
+        }
+    }
+
+    /// Whether anything changed since the last [`State::unsaved`].
+    pub fn is_unsaved(&self) -> bool {
+        self.relays.has_changed() || self.successes.has_changed()
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Changes the rules (a reload). What was decided stays; what is decided next follows them.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// What is known of a relay that failed, by its text in the ruleset line.
+    pub fn record(&self, relay: &str) -> Option<&Record> {
+        self.relays.get(relay)
+    }
+
+    /// When TLS with the relay last worked, in seconds since 1970.
+    pub fn last_success(&self, relay: &str) -> Option<u32> {
+        self.successes.get(relay).map(|s| s.0)
+    }
+
+    /// The addresses whose facts candidates wait for.
+    pub fn asked(&self) -> impl Iterator<Item = IpAddr> {
+        self.relays.iter().flat_map(|(_, record)| record.asked())
+    }
+
+    /// Whether another relay was seen below the name.
+    pub(crate) fn covers_others(&self, name: &str) -> bool {
+        let below = |relay: &str| is_below(relay.trim_matches(['[', ']']), name);
+        self.relays.iter().any(|(relay, _)| below(relay))
+            || self.successes.iter().any(|(relay, _)| below(relay))
+    }
+}
