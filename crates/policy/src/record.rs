@@ -61,6 +61,19 @@ pub struct Saved {
     last_seen: u32,
 }
 
+impl Saved {
+    /// When the relay was last seen, in seconds since 1970.
+    pub fn last_seen(&self) -> i64 {
+        self.last_seen.into()
+    }
+
+    /// Whether the record must be kept however old: an entry is in force, proposed or on its way, or was lifted.
+    pub fn stays(&self) -> bool {
+        let none = self.active.is_empty() && self.proposed.is_empty() && self.editing.is_empty();
+        !none || self.lifted_until.is_some()
+    }
+}
+
 impl Record {
     /// The keys that are in force.
     pub fn active(&self) -> &[Key] {

@@ -80,6 +80,12 @@ impl State {
         }
     }
 
+    /// What could not be saved after all is to be saved the next time.
+    pub fn unsave(&mut self, unsaved: &Unsaved) {
+        unsaved.relays.iter().for_each(|(relay, _)| self.relays.mark(relay));
+        unsaved.successes.iter().for_each(|(relay, _)| self.successes.mark(relay));
+    }
+
     /// Whether anything changed since the last [`State::unsaved`].
     pub fn is_unsaved(&self) -> bool {
         self.relays.has_changed() || self.successes.has_changed()

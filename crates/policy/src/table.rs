@@ -46,6 +46,11 @@ impl<R: Row> Table<R> {
         })
     }
 
+    /// Takes the row for changed.
+    pub fn mark(&mut self, relay: &str) {
+        note(&mut self.changed, relay);
+    }
+
     /// Whether a row changed.
     pub fn has_changed(&self) -> bool {
         self.changed.as_ref().is_some_and(|changed| !changed.is_empty())

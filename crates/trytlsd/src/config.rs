@@ -48,6 +48,8 @@ section!(Policy, GivenPolicy, "[policy] ", {
     min_span: Span = Span::seconds(30 * 60),
     /// Names, domains and networks that never get an entry.
     never: Vec<Text<NeverItem>> = loopback(),
+    /// How long a relay whose entry was lifted by hand gets none.
+    hold_off: Span = Span::seconds(30 * 86_400),
     /// Probe after the first failure.
     probe: bool = true,
     /// Relays remembered at most.
@@ -69,6 +71,8 @@ section!(Access, GivenAccess, "[access] ", {
     rebuild: RebuildWay = RebuildWay::Replace,
     /// The command of `rebuild = "command"`, as a list of words; no shell.
     command: Vec<String> = Vec::new(),
+    /// The least time between two puttings back of a block that others removed with the rest of the file.
+    put_back_every: Span = Span::seconds(3600),
     /// Whether sendmail is asked after each rebuild.
     prove: ProveWay = ProveWay::Auto,
     /// makemap; a bare name is looked up in PATH and where systems keep it.
@@ -211,6 +215,8 @@ impl Config {
             min_span: self.policy.min_span.0,
             never: NeverList(self.policy.never.iter().map(|item| item.0.clone()).collect()),
             key: (*self.access.key).into(),
+            hold_off: self.policy.hold_off.0,
+            put_back_every: self.access.put_back_every.0,
             max_relays: usize::try_from(self.policy.max_relays.0).unwrap_or(usize::MAX),
         }
     }

@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod daemon;
 mod host;
+mod logging;
 mod mapper;
 mod matching;
 mod output;
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Run(args) => {
-            log_to_stderr();
+            logging::start();
             let config = load(args.config.as_deref())?;
             daemon::run(&args, config)
         }
@@ -62,18 +63,4 @@ fn run(command: Command) -> anyhow::Result<u8> {
 
 fn load(path: Option<&Path>) -> Result<Config, config::Error> {
     Config::load_or_default(path)
-}
-
-/// The log of the daemon: standard error (the journal, as a service), never the mail facility, whose lines it reads.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr())
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_target(false)
-        .init();
 }

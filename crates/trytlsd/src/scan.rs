@@ -16,7 +16,8 @@ use maillog::kinds::Kinds;
 use maillog::stamp::Calendar;
 use policy::fact::{Answer, Fact, Ptr, Question};
 use policy::input::{Effect, Input, MapState};
-use policy::step::{State, step};
+use policy::state::State;
+use policy::step::step;
 use tailer::Source;
 
 use crate::cli;
@@ -176,7 +177,7 @@ impl Scan {
                 .iter()
                 .map(|address| answers.get(address).cloned().unwrap_or(Answer::NotAsked))
                 .collect();
-            let keys: &[Key] = record.map_or(&[], |record| &record.proposed);
+            let keys: &[Key] = record.map_or(&[], |record| record.proposed());
             Listed::new(name, relay, &ptrs, verdict, why, keys)
         };
         Report {

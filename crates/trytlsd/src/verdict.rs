@@ -58,7 +58,7 @@ pub(crate) fn judge(
             let verdict = if hold.is_never() { Verdict::Ignored } else { Verdict::Held };
             return (verdict, hold.to_string());
         }
-        if !record.proposed.is_empty() {
+        if !record.proposed().is_empty() {
             return (Verdict::Propose, "the threshold is passed and no guard speaks".to_owned());
         }
     }
