@@ -51,7 +51,9 @@ fn errors_say_where_and_what() {
     check("[access]\nfile = \"access\"\n", &["line 2", "\"access\" is no absolute path"]);
     check("[access]\nrebuild = \"command\"\n", &["needs [access] command"]);
     check("[log]\npath = []\n", &["the list of paths is empty"]);
-    check("[dns]\nservers = [\"localhost\"]\n", &["no address of a DNS server"]);
+    check("[dns]\nservers = [\"no host\"]\n", &["line 2", "is no DNS server"]);
+    check("[policy]\nmin_span = \"2h\"\nwindow = \"1h\"\n", &["nothing could ever be enough"]);
+    check("[log]\npath = [\"/x/mail.log\", \"/x/mail.log\"]\n", &["names /x/mail.log twice"]);
     check("[guards]\nburst_share = 1.5\n", &["1.5 is not between 0.0 and 1.0"]);
     check("dry_run = \n", &["line 1"]);
 }

@@ -195,6 +195,41 @@ fn a_ptr_key_that_would_not_match_is_held_and_says_so() {
     assert!(trytlsd.stop().unwrap().success());
 }
 
+/// A smart host given by its address, with a second one that is down: the Deferred line names only the second.
+#[test]
+fn an_address_literal_is_proven_at_its_own_address() {
+    let bed = Bed::new()
+        .peer(Peer::new("literal", "127.0.0.17", Mode::Garbage))
+        .peer(Peer::new("down", "127.0.0.23", Mode::Refused))
+        .mta(Mta::default().mailer("via.test", "esmtp:[127.0.0.17]:[127.0.0.23]"))
+        .start_or_skip("an_address_literal_is_proven_at_its_own_address");
+    let Some(bed) = bed else { return };
+    let mut trytlsd = Trytlsd::run(&bed, ARMED).unwrap();
+    bed.send(&["u@via.test"]).unwrap();
+    trytlsd.wait_says(SOON, "relay=[127.0.0.17] proof=Matches").unwrap();
+    bed.wait_accepted(SOON, "literal", Channel::Clear, 1).unwrap();
+    assert_eq!(entries(&bed), ["Try_TLS:127.0.0.17\tNO"]);
+    assert!(trytlsd.stop().unwrap().success());
+}
+
+/// `rebuild = "none"`: somebody else rebuilds the map, later. No proof is asked for before that, and nothing is undone.
+#[test]
+fn a_map_that_others_rebuild_is_left_to_them() {
+    let bed = Bed::new()
+        .peer(Peer::new("broken", "127.0.0.11", Mode::Garbage))
+        .start_or_skip("a_map_that_others_rebuild_is_left_to_them");
+    let Some(bed) = bed else { return };
+    let config = format!("{ARMED}[access]\nrebuild = \"none\"\n");
+    let mut trytlsd = Trytlsd::run(&bed, &config).unwrap();
+    bed.send(&["u@broken.rcpt.test"]).unwrap();
+    trytlsd.wait_says(SOON, "relay=broken.mx.test proof=NotYet").unwrap();
+    assert_eq!(bed.peers().accepted("broken", Channel::Clear), 0);
+    bed.make().unwrap();
+    bed.wait_accepted(SOON, "broken", Channel::Clear, 1).unwrap();
+    assert_eq!(entries(&bed), ["Try_TLS:127.0.0.11\tNO"]);
+    assert!(trytlsd.stop().unwrap().success());
+}
+
 /// Dry run shows the lines and writes nothing; when it ends, what was proposed is written.
 #[test]
 fn dry_run_shows_and_its_end_writes() {

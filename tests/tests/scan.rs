@@ -127,6 +127,26 @@ fn the_verdicts() {
     );
 }
 
+/// A relay whose address no line names is written by its name, and an address literal by its address.
+#[test]
+fn a_relay_without_an_address_line_is_not_lost() {
+    let rig = Rig::new().unwrap();
+    let elsewhere = |relay: &str| {
+        broken(relay, "192.0.2.1")
+            .replace(&format!("relay={relay}. ["), "relay=mx20.down.example. [")
+    };
+    rig.write("mail.log", elsewhere("mx10.broken.example") + &elsewhere("[192.0.2.7]")).unwrap();
+    let report = json(&rig, &["--no-dns", "mail.log"]);
+    for (name, entry) in [
+        ("mx10.broken.example", "Try_TLS:mx10.broken.example\tNO"),
+        ("[192.0.2.7]", "Try_TLS:192.0.2.7\tNO"),
+    ] {
+        let relay = relay(&report, name);
+        assert_eq!(relay["addresses"], Value::from(Vec::<&str>::new()));
+        assert_eq!((&relay["verdict"], &relay["entries"][0]), (&"propose".into(), &entry.into()));
+    }
+}
+
 #[test]
 fn dns_decides_between_name_and_address() {
     let rig = Rig::new().unwrap();

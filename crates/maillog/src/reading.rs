@@ -203,7 +203,9 @@ fn named<'a>(message: &'a [u8], fields: &mut Vec<Field<'a>>) -> Result<Judgement
         }
         Named::DaneWarning(relay) => {
             push_relay(&relay, fields);
-            tells("the relay has DANE records: TLS with it is never turned off")
+            tells(
+                "sendmail says that the relay has DANE records: to turn TLS off for it would be wrong",
+            )
         }
     })
 }

@@ -4,7 +4,6 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::time::Duration;
 
 use access::key::Key;
 use sendmail::child;
@@ -101,14 +100,6 @@ pub enum Error {
         folder: PathBuf,
         /// The system's reason.
         source: io::Error,
-    },
-    /// Another trytlsd is at work for too long.
-    #[error("another trytlsd has held the lock of {} for {} s", .folder.display(), .after.as_secs())]
-    Locked {
-        /// The folder.
-        folder: PathBuf,
-        /// How long it was waited for.
-        after: Duration,
     },
     /// The key is no plain host name: its line would say something else.
     #[error("{key:?} is no key that may be written")]

@@ -22,7 +22,7 @@ pub struct Settings {
     /// (73; Debian's belongs to the TrustedUser smmta), which costs a rebuild where a look would have done. Measured on
     /// sendmail 8.17.1.
     pub cf: Option<PathBuf>,
-    /// How long a rebuild may take; also how long another trytlsd's rebuild is waited for.
+    /// How long a rebuild may take; another trytlsd's rebuild is waited for that long, at most 5 s.
     pub timeout: Duration,
 }
 
@@ -30,6 +30,12 @@ impl Settings {
     /// The file of the map.
     pub fn db(&self) -> PathBuf {
         with_db(&self.map)
+    }
+
+    /// Whether what sendmail looks into says what the text says as soon as we have written: not where others rebuild the
+    /// map, later.
+    pub fn is_built(&self) -> bool {
+        self.class == Class::Text || self.rebuild != Rebuild::None
     }
 
     /// Whether the map is made by anyone at all.

@@ -54,6 +54,9 @@ pub struct FileStore {
     live: Option<LiveMap>,
 }
 
+/// How long a folder that somebody has locked is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
 impl FileStore {
     /// Looks at the access file and opens the live map. There need not be a map yet.
     ///
@@ -134,7 +137,7 @@ impl FileStore {
         folders.dedup();
         let mut locks = Vec::new();
         for folder in folders {
-            let lock = Lock::take(&folder, self.settings.timeout)?;
+            let lock = Lock::take(&folder, self.settings.timeout.min(LOCK_PATIENCE))?;
             if lock.is_exclusive() {
                 replace::sweep(&folder);
             }

@@ -49,6 +49,7 @@ pub fn keys(
         KeyMode::Name => Ok(vec![name_key]),
         KeyMode::Ip if located.is_empty() => Err(Hold::NoAddress),
         KeyMode::Ip => Ok(addresses()),
+        KeyMode::Ptr if located.iter().any(|l| l.ptr == Answer::NotAsked) => Ok(addresses()),
         KeyMode::Ptr => ptr_keys(relay, name, located),
         KeyMode::Auto => {
             let broad = matches!(name_key, Key::Name(_))

@@ -22,7 +22,28 @@ pub const ADDRESSES: usize = 8;
 pub struct Evidence {
     /// Ascending.
     moments: Few<Moment>,
-    addresses: Few<IpAddr>,
+    /// In the order they were first seen.
+    addresses: Few<Seen>,
+}
+
+/// An address, and the second since 1970 at which mail was last stuck there. Saved as a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(IpAddr, u32)", into = "(IpAddr, u32)")]
+struct Seen {
+    address: IpAddr,
+    second: u32,
+}
+
+impl From<(IpAddr, u32)> for Seen {
+    fn from((address, second): (IpAddr, u32)) -> Self {
+        Self { address, second }
+    }
+}
+
+impl From<Seen> for (IpAddr, u32) {
+    fn from(seen: Seen) -> Self {
+        (seen.address, seen.second)
+    }
 }
 
 /// A second since 1970, and the number of stuck attempts that it stands for. Saved as a pair.
@@ -69,20 +90,28 @@ impl Evidence {
             self.merge_closest();
         }
         if let Some(address) = address {
-            self.add_address(address);
+            self.add_address(address, second);
         }
     }
 
-    /// The addresses at which mail was stuck, in the order they were seen.
-    pub fn addresses(&self) -> &[IpAddr] {
-        self.addresses.as_slice()
+    /// The last stuck attempt, in seconds since 1970.
+    pub(crate) fn last(&self) -> Option<u32> {
+        self.moments.as_slice().last().map(|moment| moment.second)
     }
 
-    /// Forgets what is older than the window, and weighs the rest as of `now`.
+    /// The addresses at which mail was stuck, in the order they were seen.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.addresses.as_slice().iter().map(|seen| seen.address).collect()
+    }
+
+    /// Forgets what is older than the window, and weighs the rest as of `now`. What is later than `now` (a clock that was
+    /// set back, a line from a host whose clock is wrong) is kept and not counted.
     pub fn weigh(&mut self, rules: &Rules, now: Timestamp) -> Weight {
         let oldest = i64::from(seconds(now)) - rules.window.as_secs();
         self.moments.retain(|m| i64::from(m.second) > oldest);
-        let moments = self.moments.as_slice();
+        self.addresses.retain(|seen| i64::from(seen.second) > oldest);
+        let all = self.moments.as_slice();
+        let moments = &all[..all.partition_point(|m| m.second <= seconds(now))];
         let stuck = moments.iter().fold(0, |sum: u32, m| sum.saturating_add(m.attempts));
         let span = match (moments.first(), moments.last()) {
             (Some(first), Some(last)) => {
@@ -103,11 +132,20 @@ impl Evidence {
         *self = Self::default();
     }
 
-    fn add_address(&mut self, address: IpAddr) {
-        let known = self.addresses.as_slice();
-        if known.len() < ADDRESSES && !known.contains(&address) {
-            self.addresses.insert(known.len(), address);
+    /// At the cap, the address that was not seen for longest makes room.
+    fn add_address(&mut self, address: IpAddr, second: u32) {
+        let known = self.addresses.as_mut_slice();
+        if let Some(seen) = known.iter_mut().find(|seen| seen.address == address) {
+            seen.second = seen.second.max(second);
+            return;
         }
+        if known.len() >= ADDRESSES
+            && let Some(oldest) = (0..known.len()).min_by_key(|at| known[*at].second)
+        {
+            self.addresses.remove(oldest);
+        }
+        let end = self.addresses.as_slice().len();
+        self.addresses.insert(end, Seen { address, second });
     }
 
     /// Merges the two neighbours that lie closest, never the first: the span stays true, and the count too. What is

@@ -48,6 +48,11 @@ pub enum Hold {
 }
 
 impl Hold {
+    /// Whether both are of one kind, whatever they say besides.
+    pub fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
     /// Whether this is the operator's own word, not a doubt of ours.
     pub fn is_never(&self) -> bool {
         matches!(self, Self::Never(_))

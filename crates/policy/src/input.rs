@@ -65,6 +65,8 @@ pub enum Proof {
     Matches,
     /// sendmail was not asked or did not answer; the keys were read back from the map.
     ReadBack,
+    /// Nobody could say: the map is rebuilt by others, later.
+    NotYet,
     /// sendmail was asked and still tries TLS.
     Refuted(Box<str>),
 }
@@ -74,7 +76,7 @@ pub enum Proof {
 pub enum Request {
     /// Dry run has ended: what was proposed goes through the guards again and is then written.
     Arm,
-    /// The start, after what was saved has been restored: what was under way is taken up again.
+    /// The log has been read up to its end: from now on, what comes in is judged, and so is what was gathered.
     Resume,
 }
 
@@ -121,6 +123,4 @@ pub enum Change {
     PutBack(Relay<'static>, Vec<Key>),
     /// TLS worked: what was counted against the relay is void.
     Cleared(Relay<'static>),
-    /// A change of the map failed.
-    EditFailed(Relay<'static>, Box<str>),
 }

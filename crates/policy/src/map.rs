@@ -44,8 +44,9 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
         }
         MapState::Failed(relay, keys, why) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-            settle(record, &keys);
-            outcome.changes.push(Change::EditFailed(relay.clone(), why.clone()));
+            if settle(record, &keys) {
+                return; // TLS worked meanwhile: nothing is wanted any more.
+            }
             hold_back(state, &relay, Hold::MapFailed(why), outcome);
         }
     }
@@ -53,34 +54,46 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
 
 fn written(state: &mut State, relay: Relay<'static>, keys: Vec<Key>, outcome: &mut Outcome) {
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    settle(record, &keys);
+    if settle(record, &keys) {
+        // TLS worked meanwhile: what was written is taken out again.
+        outcome.effects.push(Effect::Edit(Edit { relay, add: Vec::new(), remove: keys }));
+        return;
+    }
     let standing = record.standing();
+    standing.told = None;
     standing.proposed.retain(|key| !keys.contains(key));
     standing.lifted_until = None;
     let new = keys.iter().filter(|key| !standing.active.contains(key)).cloned();
     let new: Vec<Key> = new.collect();
     standing.active.extend(new);
-    let mut at: Vec<Option<IpAddr>> =
-        record.evidence.addresses().iter().copied().map(Some).collect();
-    if at.is_empty() {
-        at.push(None);
-    }
+    let at = keys.iter().map(proven_at).collect();
     outcome.changes.push(Change::Active(relay.clone(), keys));
     outcome.effects.push(Effect::Prove(relay, at));
 }
 
-/// The edit of these keys has ended.
-fn settle(record: &mut Record, keys: &[Key]) {
-    let Some(standing) = record.standing_if_any() else { return };
-    if matches!(&standing.work, Work::Editing(editing) if editing.iter().all(|k| keys.contains(k)))
-    {
+/// Where an entry is to have its effect: an address at that address, a name whatever the address.
+fn proven_at(key: &Key) -> Option<IpAddr> {
+    match key {
+        Key::Address(address) => Some(*address),
+        Key::Name(_) | Key::Bracketed(_) => None,
+    }
+}
+
+/// The writing of these keys is answered. Whether TLS worked meanwhile.
+fn settle(record: &mut Record, answered: &[Key]) -> bool {
+    let Some(standing) = record.standing_if_any() else { return false };
+    let Work::Editing { keys, cleared } = &mut standing.work else { return false };
+    keys.retain(|key| !answered.contains(key));
+    let cleared = *cleared;
+    if keys.is_empty() {
         standing.work = Work::Idle;
     }
+    cleared
 }
 
 /// At the start: edits of which the file knows nothing were never made. (Those that it knows were adopted.)
 fn settle_all(state: &mut State) {
-    for relay in relays(state, |record| matches!(record.work(), Work::Editing(_))) {
+    for relay in relays(state, |record| matches!(record.work(), Work::Editing { .. })) {
         if let Some(record) = state.relays.get_mut(relay.as_str()) {
             record.standing().work = Work::Idle;
         }
@@ -103,6 +116,7 @@ fn adopt(state: &mut State, look: Look) {
 /// Compares the file with what should be in force.
 pub(crate) fn compare(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outcome) {
     state.too_early = None;
+    reopen(state);
     let rewritten = !look.block && look.rest_changed;
     let mut put_back = Vec::new();
     for relay in relays(state, |record| !record.active().is_empty()) {
@@ -147,6 +161,15 @@ pub(crate) fn compare(state: &mut State, look: &Look, now: Timestamp, outcome: &
     restore(state, put_back, now, outcome);
 }
 
+/// The admin changed something: an entry of his that stood in the way may be gone.
+fn reopen(state: &mut State) {
+    for relay in relays(state, |record| matches!(record.hold(), Some(Hold::Admins(_)))) {
+        if let Some(record) = state.relays.get_mut(relay.as_str()) {
+            record.standing().work = Work::Idle;
+        }
+    }
+}
+
 /// Somebody took the entries out: they stay out.
 fn lift(
     state: &mut State,
@@ -177,7 +200,7 @@ fn restore(
         let add = keys.iter().map(|key| managed(&relay, key.clone(), why, now)).collect();
         if let Some(record) = state.relays.get_mut(relay.as_str()) {
             record.standing().active.retain(|key| !keys.contains(key));
-            record.standing().work = Work::Editing(keys.clone());
+            record.standing().work = Work::Editing { keys: keys.clone(), cleared: false };
         }
         outcome.changes.push(Change::PutBack(relay.clone(), keys));
         outcome.effects.push(Effect::Edit(Edit { relay, add, remove: Vec::new() }));

@@ -81,6 +81,14 @@ impl NeverList {
         })
     }
 
+    /// Whether an item names a host below `name`, which an entry for `name` would cover too.
+    pub fn has_below(&self, name: &str) -> bool {
+        self.0.iter().any(|item| match item {
+            NeverItem::Name(item) | NeverItem::Below(item) => is_below(item, name),
+            NeverItem::Network(_) => false,
+        })
+    }
+
     /// The item that covers the address; an IPv4 address mapped into IPv6 is taken for the IPv4 address.
     pub fn covers_address(&self, address: IpAddr) -> Option<&NeverItem> {
         let address = address.to_canonical();

@@ -29,6 +29,8 @@ pub(crate) struct Standing {
     pub(crate) work: Work,
     /// Until when a lifting by hand holds, in seconds since 1970.
     pub(crate) lifted_until: Option<u32>,
+    /// The hold that was told last: the same one is not told again each time it is met.
+    pub(crate) told: Option<Hold>,
 }
 
 /// What is going on with a relay.
@@ -40,7 +42,12 @@ pub(crate) enum Work {
     /// Facts are gathered, address by address.
     Asking(Vec<(IpAddr, Option<Answer<Ptr>>)>),
     /// The map is being changed.
-    Editing(Vec<Key>),
+    Editing {
+        /// The keys whose writing is not answered yet.
+        keys: Vec<Key>,
+        /// TLS worked meanwhile: what gets written is to be taken out again.
+        cleared: bool,
+    },
     /// A guard speaks.
     Held(Hold),
 }
@@ -89,22 +96,18 @@ impl Record {
     pub fn hold(&self) -> Option<&Hold> {
         match self.work() {
             Work::Held(hold) => Some(hold),
-            Work::Idle | Work::Asking(_) | Work::Editing(_) => None,
+            Work::Idle | Work::Asking(_) | Work::Editing { .. } => None,
         }
     }
 
     /// As the ledger keeps it.
     pub fn save(&self) -> Saved {
         let text = |keys: &[Key]| keys.iter().map(ToString::to_string).collect();
-        let editing: &[Key] = match self.work() {
-            Work::Editing(keys) => keys,
-            Work::Idle | Work::Asking(_) | Work::Held(_) => &[],
-        };
         Saved {
             evidence: self.evidence.clone(),
             active: text(self.active()),
             proposed: text(self.proposed()),
-            editing: text(editing),
+            editing: text(self.editing()),
             lifted_until: self.standing.as_ref().and_then(|standing| standing.lifted_until),
             last_seen: self.last_seen,
         }
@@ -115,13 +118,16 @@ impl Record {
         let keys = |texts: Vec<String>| -> Vec<Key> {
             texts.iter().filter_map(|text| text.parse().ok()).collect()
         };
-        let editing = keys(saved.editing);
-        let work = if editing.is_empty() { Work::Idle } else { Work::Editing(editing) };
+        let work = match keys(saved.editing) {
+            editing if editing.is_empty() => Work::Idle,
+            keys => Work::Editing { keys, cleared: false },
+        };
         let standing = Standing {
             active: keys(saved.active),
             proposed: keys(saved.proposed),
             work,
             lifted_until: saved.lifted_until,
+            told: None,
         };
         let standing = (standing != Standing::default()).then(|| Box::new(standing));
         Self { evidence: saved.evidence, standing, last_seen: saved.last_seen }
@@ -145,7 +151,7 @@ impl Record {
     pub(crate) fn asked(&self) -> impl Iterator<Item = IpAddr> {
         let asked: &[(IpAddr, Option<Answer<Ptr>>)] = match self.work() {
             Work::Asking(asked) => asked,
-            Work::Idle | Work::Editing(_) | Work::Held(_) => &[],
+            Work::Idle | Work::Editing { .. } | Work::Held(_) => &[],
         };
         asked.iter().filter(|(_, answer)| answer.is_none()).map(|(address, _)| *address)
     }
@@ -158,8 +164,10 @@ impl Record {
         }
         match self.work() {
             Work::Idle => true,
-            Work::Held(hold) => !matches!(hold, Hold::Refuted(_) | Hold::MapFailed(_)),
-            Work::Asking(_) | Work::Editing(_) => false,
+            Work::Held(hold) => {
+                !matches!(hold, Hold::Refuted(_) | Hold::MapFailed(_) | Hold::Admins(_))
+            }
+            Work::Asking(_) | Work::Editing { .. } => false,
         }
     }
 
@@ -188,7 +196,7 @@ impl Record {
         }
         let covered =
             |address: &IpAddr| self.keys().any(|key| *key == Key::Address(address.to_canonical()));
-        self.evidence.addresses().iter().copied().filter(|a| !covered(a)).collect()
+        self.evidence.addresses().into_iter().filter(|a| !covered(a)).collect()
     }
 
     /// Whether the relay is past its threshold: an entry is in force, proposed or being written.
@@ -196,12 +204,16 @@ impl Record {
         self.keys().next().is_some()
     }
 
-    fn keys(&self) -> impl Iterator<Item = &Key> {
-        let editing: &[Key] = match self.work() {
-            Work::Editing(keys) => keys,
+    /// The keys in force, proposed or being written.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.active().iter().chain(self.proposed()).chain(self.editing())
+    }
+
+    fn editing(&self) -> &[Key] {
+        match self.work() {
+            Work::Editing { keys, .. } => keys,
             Work::Idle | Work::Asking(_) | Work::Held(_) => &[],
-        };
-        self.active().iter().chain(self.proposed()).chain(editing)
+        }
     }
 }
 
@@ -211,6 +223,7 @@ impl Row for Record {
     }
 
     fn must_stay(&self) -> bool {
-        self.is_decided() || self.standing.as_ref().is_some_and(|s| s.lifted_until.is_some())
+        let lifted = self.standing.as_ref().is_some_and(|standing| standing.lifted_until.is_some());
+        lifted || !self.active().is_empty() || !self.editing().is_empty()
     }
 }

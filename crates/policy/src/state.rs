@@ -23,6 +23,9 @@ pub struct State {
     pub(crate) put_back: Option<Timestamp>,
     /// The file as it was found while it was too early to put our block back.
     pub(crate) too_early: Option<Look>,
+    /// Whether what comes in is judged at once. While a daemon reads what was written before its start, evidence is only
+    /// gathered: a relay that failed in the morning may have recovered at noon, further down in the same log.
+    pub(crate) live: bool,
 }
 
 /// When TLS with a relay last worked, in seconds since 1970.
@@ -48,10 +51,18 @@ impl State {
     /// Nothing known yet.
     pub fn new(rules: Rules) -> Self {
         let relays = Table::new(rules.max_relays);
-        Self { rules, relays, successes: Table::new(SUCCESSES), put_back: None, too_early: None }
+        Self {
+            rules,
+            relays,
+            successes: Table::new(SUCCESSES),
+            put_back: None,
+            too_early: None,
+            live: true,
+        }
     }
 
-    /// From what was saved. From now on, what changes is remembered for [`State::unsaved`].
+    /// From what was saved. From now on, what changes is remembered for [`State::unsaved`]; nothing is judged before
+    /// [`crate::input::Request::Resume`].
     pub fn restored(
         rules: Rules,
         relays: impl IntoIterator<Item = (Box<str>, Saved)>,
@@ -64,6 +75,7 @@ impl State {
         for (relay, second) in successes {
             state.successes.get_or_insert_with(&relay, || LastSuccess(0)).0 = second;
         }
+        state.live = false;
         state.relays.track();
         state.successes.track();
         state
@@ -98,6 +110,7 @@ impl State {
 
     /// Changes the rules (a reload). What was decided stays; what is decided next follows them.
     pub fn set_rules(&mut self, rules: Rules) {
+        self.relays.set_cap(rules.max_relays);
         self.rules = rules;
     }
 
@@ -116,10 +129,11 @@ impl State {
         self.relays.iter().flat_map(|(_, record)| record.asked())
     }
 
-    /// Whether another relay was seen below the name.
+    /// Whether another relay was seen below the name, or the never-list has one there.
     pub(crate) fn covers_others(&self, name: &str) -> bool {
         let below = |relay: &str| is_below(relay.trim_matches(['[', ']']), name);
-        self.relays.iter().any(|(relay, _)| below(relay))
+        self.rules.never.has_below(name)
+            || self.relays.iter().any(|(relay, _)| below(relay))
             || self.successes.iter().any(|(relay, _)| below(relay))
     }
 }

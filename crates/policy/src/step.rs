@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use access::key::Key;
 use access::managed::Managed;
 use jiff::Timestamp;
 use maillog::event::{Event, Stuck, What};
@@ -18,6 +19,7 @@ use crate::hold::Hold;
 use crate::input::{Change, Edit, Effect, Input, Request};
 use crate::map;
 use crate::record::{Record, Work};
+use crate::rules::KeyMode;
 use crate::state::{LastSuccess, State};
 
 /// What a step brought about.
@@ -67,12 +69,17 @@ fn on_success(state: &mut State, relay: &Relay<'_>, now: Timestamp, outcome: &mu
         }
     }
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    if record.evidence.last().is_some_and(|last| last > seconds(now)) {
+        return; // Of an older log: it failed after that.
+    }
     let was_counting = !record.evidence.is_empty();
     record.evidence.clear();
     if let Some(standing) = record.standing_if_any() {
         standing.proposed.clear();
-        if !matches!(standing.work, Work::Editing(_)) {
-            standing.work = Work::Idle;
+        standing.told = None;
+        match &mut standing.work {
+            Work::Editing { cleared, .. } => *cleared = true,
+            work => *work = Work::Idle,
         }
     }
     if was_counting {
@@ -93,7 +100,7 @@ fn on_stuck(state: &mut State, stuck: &Stuck<'_>, now: Timestamp, outcome: &mut 
         asked.push((address, None));
         outcome.effects.push(Effect::Ask(Question::Ptr(address)));
     }
-    if record.is_open(now) {
+    if state.live && record.is_open(now) {
         weigh(state, relay, now, outcome);
     }
 }
@@ -112,10 +119,11 @@ fn weigh(state: &mut State, relay: &Relay<'_>, now: Timestamp, outcome: &mut Out
     if !weight.enough {
         return;
     }
-    if record.hold().is_none() {
+    let told = record.standing_if_any().is_some_and(|standing| standing.told.is_some());
+    if !told {
         outcome.changes.push(Change::Candidate(relay.clone().into_owned(), weight));
     }
-    let addresses = record.evidence.addresses().to_vec();
+    let addresses = record.evidence.addresses();
     consider(state, relay, &addresses, now, outcome);
 }
 
@@ -127,12 +135,7 @@ pub(crate) fn consider(
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
-    let never = &state.rules.never;
-    let item = never
-        .covers_relay(relay)
-        .or_else(|| addresses.iter().find_map(|address| never.covers_address(*address)));
-    if let Some(item) = item {
-        let hold = Hold::Never(item.clone());
+    if let Some(hold) = never(state, relay, addresses.iter().copied()) {
         return hold_back(state, relay, hold, outcome);
     }
     if addresses.is_empty() {
@@ -173,7 +176,16 @@ fn decide(
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
-    let chosen = choice::keys(state.rules.key, relay, located, |name| state.covers_others(name));
+    // Again: the rules may be new, and an address may have come since the relay was considered.
+    if let Some(hold) = never(state, relay, located.iter().map(|l| l.address)) {
+        return hold_back(state, relay, hold, outcome);
+    }
+    let by_address = |record: &Record| record.keys().any(|key| matches!(key, Key::Address(_)));
+    let mode = match state.relays.get(relay.as_str()) {
+        Some(record) if by_address(record) && !located.is_empty() => KeyMode::Ip,
+        _ => state.rules.key,
+    };
+    let chosen = choice::keys(mode, relay, located, |name| state.covers_others(name));
     let mut keys = match chosen {
         Ok(keys) => keys,
         Err(hold) => return hold_back(state, relay, hold, outcome),
@@ -185,33 +197,44 @@ fn decide(
         return;
     }
     let weight = record.evidence.weigh(&state.rules, now);
-    let why = match weight.stuck {
-        1 => "1 stuck attempt at a further address".to_owned(),
-        stuck => format!("{stuck} stuck attempts within {:#}", weight.span),
+    let why = match (record.active().is_empty(), weight.stuck) {
+        (false, _) => "mail was stuck at a further address".to_owned(),
+        (true, 0) => "it was proposed in dry run".to_owned(),
+        (true, 1) => "1 stuck attempt".to_owned(),
+        (true, stuck) => format!("{stuck} stuck attempts within {:#}", weight.span),
     };
     let add = keys.iter().map(|key| managed(relay, key.clone(), &why, now)).collect();
-    record.standing().work = Work::Editing(keys);
+    record.standing().work = Work::Editing { keys, cleared: false };
     let relay = relay.clone().into_owned();
     outcome.effects.push(Effect::Edit(Edit { relay, add, remove: Vec::new() }));
 }
 
-/// An entry of ours, from now on.
-pub(crate) fn managed(
+/// What the never-list says against the relay or one of its addresses.
+fn never(
+    state: &State,
     relay: &Relay<'_>,
-    key: access::key::Key,
-    why: &str,
-    now: Timestamp,
-) -> Managed {
+    mut addresses: impl Iterator<Item = IpAddr>,
+) -> Option<Hold> {
+    let never = &state.rules.never;
+    let item = never
+        .covers_relay(relay)
+        .or_else(|| addresses.find_map(|address| never.covers_address(address)))?;
+    Some(Hold::Never(item.clone()))
+}
+
+/// An entry of ours, from now on.
+pub(crate) fn managed(relay: &Relay<'_>, key: Key, why: &str, now: Timestamp) -> Managed {
     let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
     Managed { key, relay: relay.as_str().into(), why: why.to_owned(), since, until: None }
 }
 
 pub(crate) fn hold_back(state: &mut State, relay: &Relay<'_>, hold: Hold, outcome: &mut Outcome) {
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    if record.hold() == Some(&hold) {
+    let standing = record.standing();
+    standing.work = Work::Held(hold.clone());
+    if standing.told.replace(hold.clone()).is_some_and(|told| told.is_like(&hold)) {
         return;
     }
-    record.standing().work = Work::Held(hold.clone());
     outcome.changes.push(Change::Held(relay.clone().into_owned(), hold));
 }
 
@@ -224,12 +247,16 @@ fn arm(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
     reconsider(state, now, outcome, proposed);
 }
 
-/// What failed for the map's sake is tried again.
+/// What failed for the map's sake is tried again, if there is still enough against the relay.
 fn retry(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    let rules = state.rules.clone();
     let failed = |record: &mut Record| {
         let standing = record.standing_if_any()?;
-        let failed = matches!(standing.work, Work::Held(Hold::MapFailed(_)));
-        failed.then(|| standing.work = Work::Idle)
+        if !matches!(standing.work, Work::Held(Hold::MapFailed(_))) {
+            return None;
+        }
+        standing.work = Work::Idle;
+        (record.is_decided() || record.evidence.weigh(&rules, now).enough).then_some(())
     };
     reconsider(state, now, outcome, failed);
 }
@@ -245,17 +272,19 @@ fn reconsider(
         if again(record).is_none() {
             continue;
         }
-        let addresses = if record.is_decided() {
-            record.uncovered()
-        } else {
-            record.evidence.addresses().to_vec()
-        };
+        let addresses =
+            if record.is_decided() { record.uncovered() } else { record.evidence.addresses() };
+        if record.is_decided() && addresses.is_empty() {
+            continue;
+        }
         consider(state, &relay, &addresses, now, outcome);
     }
 }
 
-/// What was under way when the last process ended is taken up again: its facts are asked for anew.
+/// The log has been read up to its end: what was gathered is judged. That takes up again what was under way when the
+/// last process ended, too.
 fn resume(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    state.live = true;
     for relay in relays(state, |record| !record.evidence.is_empty() && record.is_open(now)) {
         weigh(state, &relay, now, outcome);
     }

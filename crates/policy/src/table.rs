@@ -56,6 +56,11 @@ impl<R: Row> Table<R> {
         self.changed.as_ref().is_some_and(|changed| !changed.is_empty())
     }
 
+    /// Changes the cap; a smaller one takes effect with the next new row.
+    pub fn set_cap(&mut self, cap: usize) {
+        self.cap = cap.max(1);
+    }
+
     /// The relay's row.
     pub fn get(&self, relay: &str) -> Option<&R> {
         self.rows.get(relay)
@@ -98,7 +103,8 @@ impl<R: Row> Table<R> {
         }
         let mut ages: Vec<u32> =
             self.rows.values().filter(|row| !row.must_stay()).map(Row::last_seen).collect();
-        let leave = (self.cap / 16).max(1).min(ages.len());
+        let over = self.rows.len() - self.cap;
+        let leave = (self.cap / 16).max(1).saturating_add(over).min(ages.len());
         if leave == 0 {
             return;
         }

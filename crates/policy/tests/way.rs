@@ -91,7 +91,6 @@ impl Story {
                 Change::Replaced(relay, keys) => format!("replaced {relay}: {}", list(keys)),
                 Change::PutBack(relay, keys) => format!("put back {relay}: {}", list(keys)),
                 Change::Cleared(relay) => format!("cleared {relay}"),
-                Change::EditFailed(relay, why) => format!("failed {relay}: {why}"),
             });
         }
         for effect in outcome.effects {
@@ -244,7 +243,6 @@ fn a_map_that_cannot_be_changed_is_tried_again() {
     story.map_fails = true;
     three(&mut story).ptr("192.0.2.1", "").expect(&[
         "edit +192.0.2.1 -",
-        "failed mx.example.org: disk full",
         "held mx.example.org: the map could not be changed: disk full",
     ]);
     story.map_fails = false;
@@ -391,4 +389,118 @@ fn reload(state: &State) -> State {
     let saved = state.record(MX).map(|record| serde_json::to_string(&record.save()).unwrap());
     let relays = saved.into_iter().map(|text| (MX.into(), serde_json::from_str(&text).unwrap()));
     State::restored(state.rules().clone(), relays, [])
+}
+
+/// A second address that is stuck while the map is rebuilt is not what the entry is proven at.
+#[test]
+fn an_entry_is_proven_where_it_is_to_act() {
+    let mut story = Story::new(Rules::default());
+    three(&mut story);
+    let fact = Fact::Ptr("192.0.2.1".parse().unwrap(), Answer::Known(Ptr { names: vec![] }));
+    let now = story.now();
+    step(&mut story.state, Input::Fact(fact), now);
+    story.stuck(MX, "192.0.2.2").expect(&[]);
+    let relay = Relay::parse(MX.as_bytes()).unwrap();
+    let written = MapState::Written(relay.clone(), vec!["192.0.2.1".parse().unwrap()]);
+    let outcome = step(&mut story.state, Input::Map(written), now);
+    assert_eq!(outcome.effects, [Effect::Prove(relay, vec!["192.0.2.1".parse().ok()])]);
+}
+
+/// TLS works while the map is being rebuilt: what gets written is taken out again, and what fails is not tried again.
+#[test]
+fn a_success_during_an_edit_undoes_it() {
+    let editing = || {
+        let mut story = Story::new(Rules::default());
+        three(&mut story);
+        let fact = Fact::Ptr("192.0.2.1".parse().unwrap(), Answer::Known(Ptr { names: vec![] }));
+        let now = story.now();
+        step(&mut story.state, Input::Fact(fact), now);
+        story.success(MX).expect(&["cleared mx.example.org"]);
+        story
+    };
+    let (relay, keys) = (Relay::parse(MX.as_bytes()).unwrap(), vec!["192.0.2.1".parse().unwrap()]);
+    let mut story = editing();
+    story.input(Input::Map(MapState::Written(relay.clone(), keys.clone())));
+    story.expect(&["edit + -192.0.2.1"]);
+    let mut story = editing();
+    story.input(Input::Map(MapState::Failed(relay, keys, "disk full".into()))).expect(&[]);
+    story.wait(2).input(Input::Tick).expect(&[]);
+}
+
+/// What failed is tried again only while there is enough against the relay.
+#[test]
+fn a_retry_weighs_again() {
+    let mut story = Story::new(Rules::default());
+    story.map_fails = true;
+    three(&mut story).ptr("192.0.2.1", "");
+    story.told.clear();
+    story.map_fails = false;
+    story.wait(48 * 60).input(Input::Tick).expect(&[]);
+}
+
+/// The never-list holds a relay also if the address comes, or the list changes, while its facts are gathered.
+#[test]
+fn the_never_list_is_asked_again_before_the_edit() {
+    let mut story = Story::new(Rules::default());
+    three(&mut story).stuck(MX, "127.0.0.5").expect(&["ask Ptr(127.0.0.5)"]);
+    story.ptr("192.0.2.1", "").ptr("127.0.0.5", "");
+    story.expect(&["held mx.example.org: the never-list has 127.0.0.0/8"]);
+}
+
+/// A name that covers a host of the never-list is written as its address.
+#[test]
+fn a_name_above_a_host_of_the_never_list_is_not_written() {
+    let mut story = Story::new(Rules::default());
+    let mut rules = story.state.rules().clone();
+    rules.never.0.push("secure.mx.example.org".parse().unwrap());
+    story.state.set_rules(rules);
+    three(&mut story).ptr("192.0.2.1", MX);
+    assert_eq!(story.told[0], "edit +192.0.2.1 -");
+}
+
+/// While old lines are read nothing is judged: what recovered further down gets no entry.
+#[test]
+fn nothing_is_judged_before_the_end_of_the_log() {
+    let mut story = Story::new(Rules::default());
+    story.state = State::restored(story.state.rules().clone(), [], []);
+    for relay in [MX, "mx.mended.example"] {
+        for _ in 0..3 {
+            story.stuck(relay, "192.0.2.1").wait(20);
+        }
+    }
+    story.success("mx.mended.example").expect(&["cleared mx.mended.example"]);
+    story.input(Input::Request(Request::Resume));
+    story.expect(&["candidate mx.example.org: 3 in 40m", ASK]);
+}
+
+/// A clock that was wrong counts for nothing, and a success of an older log does not clear what came after it.
+#[test]
+fn time_runs_backwards() {
+    let mut story = Story::new(Rules::default());
+    story.wait(60 * 24 * 400).stuck(MX, "").stuck(MX, "").wait(-60 * 24 * 400).stuck(MX, "");
+    story.expect(&[]);
+    let mut story = Story::new(Rules::default());
+    story.stuck(MX, "").wait(20).stuck(MX, "").wait(-10).success(MX).wait(30).expect(&[]);
+    story.stuck(MX, "");
+    assert_eq!(story.told[0], "candidate mx.example.org: 3 in 40m");
+}
+
+/// Addresses of long ago make room for those where mail is stuck now.
+#[test]
+fn old_addresses_are_forgotten() {
+    let mut story = Story::new(Rules::default());
+    for n in 0..8 {
+        story.stuck(MX, &format!("192.0.2.{n}")).wait(60 * 24 * 5);
+    }
+    story.stuck(MX, "192.0.2.99").wait(20).stuck(MX, "192.0.2.99").wait(20).expect(&[]);
+    story.stuck(MX, "192.0.2.99");
+    story.expect(&["candidate mx.example.org: 3 in 40m", "ask Ptr(192.0.2.99)"]);
+}
+
+/// A relay that has entries by address gets a further address, never suddenly its name.
+#[test]
+fn a_further_address_is_written_as_an_address() {
+    let mut story = active();
+    story.stuck(MX, "192.0.2.2").ptr("192.0.2.2", MX);
+    assert_eq!(story.told[1], "edit +192.0.2.2 -");
 }

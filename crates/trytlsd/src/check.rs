@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::cli;
 use crate::config::{Config, RebuildWay};
-use crate::host::{Finding, Host};
+use crate::host::{self, Finding, Host};
 use crate::output::{Safe, Style, print};
 
 /// The exit status if something that the config names is missing or wrong.
@@ -79,23 +79,20 @@ fn rows(config: &Config) -> Vec<KeyRow> {
 
 fn readable(what: &str, path: &Path) -> Finding {
     let shown = path.display();
-    match File::open(path).and_then(|file| file.metadata()) {
-        Ok(meta) if meta.is_dir() => {
-            Finding { good: false, text: format!("{what} {shown} is a directory") }
-        }
-        Ok(_) => Finding { good: true, text: format!("{what} {shown} can be read") },
+    let opened = std::fs::metadata(path).and_then(|meta| match meta.is_file() {
+        true => File::open(path).map(|_| true),
+        false => Ok(false),
+    });
+    match opened {
+        Ok(true) => Finding { good: true, text: format!("{what} {shown} can be read") },
+        Ok(false) => Finding { good: false, text: format!("{what} {shown} is no regular file") },
         Err(error) => Finding { good: false, text: format!("{what} {shown}: {error}") },
     }
 }
 
-/// Whether the program is there: a path, or a name to be found in PATH.
+/// Whether the program is there.
 fn program(what: &str, name: &str) -> Finding {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places: Vec<PathBuf> = match name.contains('/') {
-        true => vec![PathBuf::from(name)],
-        false => std::env::split_paths(&path).map(|folder| folder.join(name)).collect(),
-    };
-    match places.iter().find(|place| place.is_file()) {
+    match host::program(name) {
         Some(found) => Finding { good: true, text: format!("{what} is {}", found.display()) },
         None => {
             Finding { good: false, text: format!("{what}: {name} is not there, or not in PATH") }

@@ -75,7 +75,7 @@ section!(Access, GivenAccess, "[access] ", {
     put_back_every: Span = Span::seconds(3600),
     /// Whether sendmail is asked after each rebuild.
     prove: ProveWay = ProveWay::Auto,
-    /// makemap; a bare name is looked up in PATH and where systems keep it.
+    /// makemap; a bare name is looked up in PATH and where systems keep such programs.
     makemap: String = "makemap".to_owned(),
     /// sendmail, asked for proofs.
     sendmail: String = "sendmail".to_owned(),
@@ -148,12 +148,21 @@ struct Given {
 pub(crate) enum Error {
     #[error("cannot read the config {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
+    #[error("the config {} is no regular file", path.display())]
+    NotAFile { path: PathBuf },
     #[error("the config {} is larger than 1 MiB", path.display())]
     TooLarge { path: PathBuf },
     #[error("the config {}: {message}", path.display())]
     Syntax { path: PathBuf, message: String },
     #[error("the config {}: [access] rebuild = \"command\" needs [access] command, a list of words", path.display())]
     NoCommand { path: PathBuf },
+    #[error(
+        "the config {}: [policy] min_span ({min_span}) is longer than window ({window}): nothing could ever be enough",
+        path.display()
+    )]
+    Never { path: PathBuf, min_span: Span, window: Span },
+    #[error("the config {}: [log] path names {} twice: its lines would count twice", path.display(), log.display())]
+    Twice { path: PathBuf, log: PathBuf },
 }
 
 impl Config {
@@ -179,7 +188,11 @@ impl Config {
 
     fn read(&mut self, path: &Path) -> Result<(), Error> {
         let failed = |source| Error::Read { path: path.to_owned(), source };
-        if std::fs::metadata(path).map_err(failed)?.len() > MOST_BYTES {
+        let meta = std::fs::metadata(path).map_err(failed)?;
+        if !meta.is_file() {
+            return Err(Error::NotAFile { path: path.to_owned() });
+        }
+        if meta.len() > MOST_BYTES {
             return Err(Error::TooLarge { path: path.to_owned() });
         }
         let text = std::fs::read_to_string(path).map_err(failed)?;
@@ -203,6 +216,16 @@ impl Config {
         let needs_command = *self.access.rebuild == RebuildWay::Command;
         if needs_command && self.access.command.is_empty() {
             return Err(Error::NoCommand { path: path.to_owned() });
+        }
+        let (min_span, window) = (*self.policy.min_span, *self.policy.window);
+        if min_span.0 >= window.0 {
+            return Err(Error::Never { path: path.to_owned(), min_span, window });
+        }
+        let mut logs = std::collections::HashSet::new();
+        for log in &self.log.path.0 {
+            if !logs.insert(log.canonicalize().unwrap_or_else(|_| log.clone())) {
+                return Err(Error::Twice { path: path.to_owned(), log: log.clone() });
+            }
         }
         Ok(())
     }
@@ -246,7 +269,9 @@ impl Config {
 
     /// The keys that are accepted and do nothing yet.
     pub(crate) const IDLE_KEYS: &[&str] = &[
+        "[policy] hold_off",
         "[policy] probe",
+        "[access] put_back_every",
         "[guards] weak_min_span",
         "[guards] trusted_for",
         "[guards] burst_relays",

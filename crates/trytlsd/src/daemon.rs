@@ -4,13 +4,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::managed::Managed;
+use access::key::Key;
+use access::managed::{Managed, line};
 use facts::Resolver;
 use jiff::Timestamp;
 use map_store::{FileStore, Settings};
 use policy::fact::Fact;
-use policy::input::{Change, Edit, Effect, Input, MapState, Request};
-use policy::step::{State, step};
+use policy::input::{Change, Edit, Effect, Input, Look, MapState, Request};
+use policy::state::State;
+use policy::step::step;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
@@ -22,8 +24,7 @@ use crate::config::Config;
 use crate::host::Host;
 use crate::mapper::{Mapper, Order, Tools};
 use crate::output::{Safe, print};
-use crate::reader::{Reader, Sighting};
-use crate::report::entry;
+use crate::reader::{Heard, Reader, Sighting};
 
 /// How often what failed is tried again.
 const TICK: Duration = Duration::from_secs(60);
@@ -48,6 +49,7 @@ struct Daemon {
 }
 
 async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
     let dry_run = args.dry_run || *config.top.dry_run;
     let host = Host::look(&config);
     info!(version = env!("CARGO_PKG_VERSION"), dry_run, "starting");
@@ -68,16 +70,16 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     let mapper = Mapper::start(tools, answers)?;
     let resolver = Arc::new(Resolver::new(config.resolver()));
     let mut daemon = Daemon {
-        state: State::new(config.rules()),
+        state: State::restored(config.rules(), [], []),
         dry_run,
         resolver,
         asks: JoinSet::new(),
         mapper,
     };
-    daemon.take(Input::Map(MapState::Loaded(loaded)), clock::now())?;
-    let mut signals = Signals::new()?;
+    let look =
+        Look { block: !loaded.is_empty(), ours: loaded, rest_changed: false, admins: Vec::new() };
+    daemon.take(Input::Map(MapState::Loaded(look)), clock::now())?;
     let reader = Reader::start(&config, events)?;
-    info!(paths = ?config.log.path.0, "following");
     let ended = daemon.serve(args, &mut sightings, &mut inputs, &mut signals).await;
     drop(sightings);
     reader.stop();
@@ -129,18 +131,25 @@ impl Daemon {
     async fn serve(
         &mut self,
         args: &cli::Run,
-        sightings: &mut Receiver<Vec<Sighting>>,
+        sightings: &mut Receiver<Heard>,
         inputs: &mut Receiver<Input<'static>>,
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
         let mut ticks = tokio::time::interval(TICK);
         loop {
             tokio::select! {
-                Some(batch) = sightings.recv() => {
-                    for Sighting { event, at } in batch {
-                        self.take(Input::Event(&event), at)?;
+                heard = sightings.recv() => match heard {
+                    Some(Heard::Events(batch)) => {
+                        for Sighting { event, at } in batch {
+                            self.take(Input::Event(&event), at)?;
+                        }
                     }
-                }
+                    Some(Heard::AllRead) => {
+                        info!("all that was logged so far is read; following");
+                        self.take(Input::Request(Request::Resume), clock::now())?;
+                    }
+                    None => anyhow::bail!("the thread that reads the log has ended"),
+                },
                 Some(fact) = self.asks.join_next(), if !self.asks.is_empty() => match fact {
                     Ok(fact) => self.take(Input::Fact(fact), clock::now())?,
                     Err(error) => warn!("a question to DNS was lost: {error}"),
@@ -176,7 +185,7 @@ impl Daemon {
     /// Dry run: the lines are shown instead of written.
     fn withhold(&mut self, edit: Edit) -> anyhow::Result<()> {
         let keys: Vec<_> = edit.add.into_iter().map(|managed| managed.key).collect();
-        let lines: String = keys.iter().map(|key| entry(key) + "\n").collect();
+        let lines: String = keys.iter().map(|key| line(key) + "\n").collect();
         print(lines)?;
         self.take(Input::Map(MapState::Withheld(edit.relay, keys)), clock::now())
     }
@@ -204,6 +213,10 @@ impl Daemon {
     }
 }
 
+fn list(keys: &[Key]) -> String {
+    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
 /// Logs a change. Foreign text is escaped.
 fn tell(change: &Change) {
     match change {
@@ -213,18 +226,24 @@ fn tell(change: &Change) {
         Change::Held(relay, hold) => warn!(%relay, reason = %Safe(&hold.to_string()), "held"),
         Change::Proposed(relay, keys) => {
             for key in keys {
-                info!(%relay, entry = entry(key), "proposed");
+                info!(%relay, entry = line(key), "proposed");
             }
         }
         Change::Active(relay, keys) => {
             for key in keys {
-                info!(%relay, entry = entry(key), "active");
+                info!(%relay, entry = line(key), "active");
             }
         }
         Change::Proven(relay, proof) => info!(%relay, ?proof, "proof"),
         Change::Cleared(relay) => debug!(%relay, "TLS worked; the count is cleared"),
-        Change::EditFailed(relay, why) => {
-            warn!(%relay, why = %Safe(why), "the map was not changed")
+        Change::Lifted(relay, keys, _) => {
+            info!(%relay, keys = list(keys), "lifted by hand; it stays out");
+        }
+        Change::Replaced(relay, keys) => {
+            info!(%relay, keys = list(keys), "the admin's own entry replaces ours");
+        }
+        Change::PutBack(relay, keys) => {
+            warn!(%relay, keys = list(keys), "others rewrote the file; put back");
         }
     }
 }

@@ -115,7 +115,7 @@ impl Host {
                 RebuildWay::Command => Rebuild::Command(access.command.to_vec()),
                 RebuildWay::None => Rebuild::None,
             },
-            makemap: PathBuf::from(&*access.makemap),
+            makemap: program_or_name(&access.makemap),
             cf: self.has_cf.then(|| access.cf.0.0.clone()),
             timeout: access.timeout.to_std(),
         }
@@ -125,11 +125,29 @@ impl Host {
     pub(crate) fn asked(&self, config: &Config) -> Option<Asked> {
         let wanted = *config.access.prove == ProveWay::Auto && self.named;
         wanted.then(|| Asked {
-            program: PathBuf::from(&*config.access.sendmail),
+            program: program_or_name(&config.access.sendmail),
             cf: config.access.cf.0.0.clone(),
             timeout: config.access.timeout.to_std().min(sendmail::prove::TIMEOUT),
         })
     }
+}
+
+/// Where systems keep makemap and sendmail, looked at after PATH, which often lacks them for others than root.
+const SYSTEM: [&str; 4] = ["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/lib"];
+
+/// The program: a path as it is; a bare name as found in PATH, or where systems keep such programs.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Some(PathBuf::from(name)).filter(|path| path.is_file());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = std::env::split_paths(&path).chain(SYSTEM.map(PathBuf::from));
+    folders.find_map(|folder| Some(folder.join(name)).filter(|path| path.is_file()))
+}
+
+/// The path of the program, or its name as it is, for the error that says that it is not there.
+fn program_or_name(name: &str) -> PathBuf {
+    program(name).unwrap_or_else(|| PathBuf::from(name))
 }
 
 /// The K line, or the member of its sequence, that names the map.

@@ -19,7 +19,7 @@ use map_store::{Applied, Error, FileStore, Noticed, Settings, Skipped, Tended};
 use policy::input::{Edit, Input, MapState, Proof};
 use sendmail::prove::{self, Mta, Target};
 use tokio::sync::mpsc::Sender;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::clock;
 use crate::output::Safe;
@@ -81,7 +81,7 @@ impl Mapper {
         }
     }
 
-    /// Ends it after the order it is at.
+    /// Ends it after the orders that were given.
     pub(crate) fn stop(self) {
         drop(self.orders);
         if self.thread.join().is_err() {
@@ -142,10 +142,12 @@ impl Work {
                 report(applied);
                 self.heal();
             }
-            Err(error) => warn!("{}", Safe(&error.to_string())),
+            Err(error) => debug!("{}", Safe(&error.to_string())),
         }
         for edit in edits.into_iter().filter(|edit| !edit.add.is_empty()) {
-            self.answer(Input::Map(state_after(edit, &outcome)));
+            for state in states_after(edit, &outcome) {
+                self.answer(Input::Map(state));
+            }
         }
     }
 
@@ -158,9 +160,12 @@ impl Work {
     }
 
     fn prove(&self, wanted: Vec<(Relay<'static>, Vec<Option<IpAddr>>)>) {
-        let Some(asked) = &self.tools.asked else {
+        let Some(asked) = self.tools.asked.as_ref().filter(|_| self.tools.settings.is_built())
+        else {
+            let proof =
+                if self.tools.settings.is_built() { Proof::ReadBack } else { Proof::NotYet };
             for (relay, _) in wanted {
-                self.answer(Input::Proof(relay, Proof::ReadBack));
+                self.answer(Input::Proof(relay, proof.clone()));
             }
             return;
         };
@@ -212,6 +217,9 @@ impl Work {
                 if !found.healed.is_empty() {
                     info!(pids = ?found.healed, "told processes that held a deleted map");
                 }
+                if !found.hidden.is_empty() {
+                    info!(pids = ?found.hidden, "no right to see whether these hold a deleted map");
+                }
                 if !found.refused.is_empty() {
                     warn!(pids = ?found.refused, "no right to tell processes that hold a deleted map");
                 }
@@ -242,23 +250,37 @@ fn report(applied: &Applied) {
     }
 }
 
-/// What became of one relay's edit.
-fn state_after(edit: Edit, outcome: &Result<Applied, Error>) -> MapState {
-    let keys: Vec<Key> = edit.add.into_iter().map(|entry| entry.key).collect();
+/// What became of one relay's edit: some keys may be written while the admin has lines of his own for others.
+fn states_after(edit: Edit, outcome: &Result<Applied, Error>) -> Vec<MapState> {
+    let relay = edit.relay;
+    let keys = edit.add.into_iter().map(|entry| entry.key);
     let applied = match outcome {
         Ok(applied) => applied,
-        Err(error) => return MapState::Failed(edit.relay, keys, error.to_string().into()),
-    };
-    let contradicts = applied.skipped.iter().find_map(|skipped| match skipped {
-        Skipped::Admins { key, line_no, off: false } if keys.contains(key) => {
-            Some(format!("line {line_no} for {key}"))
+        Err(error) => {
+            let why = error.to_string().into();
+            return vec![MapState::Failed(relay, keys.collect(), why)];
         }
-        Skipped::Admins { .. } | Skipped::InForce(_) => None,
-    });
-    match contradicts {
-        Some(line) => MapState::Contradicted(edit.relay, keys, line.into()),
-        None => MapState::Written(edit.relay, keys),
+    };
+    let line_against = |wanted: &Key| {
+        applied.skipped.iter().find_map(|skipped| match skipped {
+            Skipped::Admins { key, line_no, off: false } if key == wanted => Some(*line_no),
+            Skipped::Admins { .. } | Skipped::InForce(_) => None,
+        })
+    };
+    let (against, written): (Vec<Key>, Vec<Key>) =
+        keys.partition(|key| line_against(key).is_some());
+    let lines: Vec<String> = against
+        .iter()
+        .filter_map(|key| Some(format!("line {} for {key}", line_against(key)?)))
+        .collect();
+    let mut states = Vec::new();
+    if !written.is_empty() {
+        states.push(MapState::Written(relay.clone(), written));
     }
+    if !against.is_empty() {
+        states.push(MapState::Contradicted(relay, against, lines.join(", ").into()));
+    }
+    states
 }
 
 /// One verdict from the answers for a relay's addresses: one refusal refutes, one silence leaves what was read back.

@@ -155,7 +155,7 @@ fn words(event: &Event<'_>) -> String {
             format!("message {} waits for {}", waiting.queue_id, waiting.relay)
         }
         What::TryTls(used) => format!("an entry turned TLS off for {}", used.relay),
-        What::DaneWarning(relay) => format!("{relay} has DANE: TLS must stay"),
+        What::DaneWarning(relay) => format!("{relay} has DANE: to turn TLS off would be wrong"),
         What::ClientFailed(client) => format!("the client {} failed", client.address),
         What::ClientSucceeded(client) => format!("the client {} succeeded", client.address),
     }

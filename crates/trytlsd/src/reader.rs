@@ -11,19 +11,18 @@ use std::thread::{self, JoinHandle};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use maillog::calendar::StampReader;
 use maillog::event::{Event, What};
 use maillog::finder::Finder;
 use maillog::kinds::Kinds;
 use maillog::stamp::Calendar;
 use tailer::{Next, Options, Start, Tail, Waker};
 use tokio::sync::mpsc::Sender;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::clock;
 use crate::config::Config;
-
-/// Events in one message at most; a message holds what one block of the log gave.
-const BATCH: usize = 256;
+use crate::output::Safe;
 
 /// What the daemon wants to know.
 pub(crate) const KINDS: Kinds = Kinds::ATTEMPTS.with(Kinds::OUTCOMES).with(Kinds::SUCCESSES);
@@ -35,6 +34,15 @@ pub(crate) struct Sighting {
     pub(crate) at: Timestamp,
 }
 
+/// What the heart hears from the reader.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// Events, in their order.
+    Events(Vec<Sighting>),
+    /// Every log has been read up to its end, or is not there. Told once.
+    AllRead,
+}
+
 /// The running thread.
 pub(crate) struct Reader {
     waker: Waker,
@@ -42,14 +50,14 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Starts it. Events go to `events`, many in one message.
-    pub(crate) fn start(config: &Config, events: Sender<Vec<Sighting>>) -> anyhow::Result<Self> {
+    /// Starts it. What it reads goes to `heart`, the events of one block in one message.
+    pub(crate) fn start(config: &Config, heart: Sender<Heard>) -> anyhow::Result<Self> {
         let tail = Tail::new(config.log.path.0.clone(), Start::Beginning, Options::default());
         let (waker, logs) = (tail.waker(), config.log.path.0.len());
         let window = config.policy.window.0;
-        let thread = thread::Builder::new()
-            .name("reader".to_owned())
-            .spawn(move || read(tail, logs, window, &events))?;
+        let reading = Reading::new(tail, logs, window, heart);
+        let thread =
+            thread::Builder::new().name("reader".to_owned()).spawn(move || reading.run())?;
         Ok(Self { waker, thread })
     }
 
@@ -62,43 +70,83 @@ impl Reader {
     }
 }
 
-fn read(mut tail: Tail, logs: usize, window: SignedDuration, events: &Sender<Vec<Sighting>>) {
-    let mut finders: Vec<Finder> = (0..logs).map(|_| Finder::new(KINDS)).collect();
-    let mut stamps = Calendar { latest: clock::now(), zone: TimeZone::system() }.reader();
-    loop {
-        match tail.wait() {
+/// What the thread works with.
+struct Reading {
+    tail: Tail,
+    window: SignedDuration,
+    finders: Vec<Finder>,
+    stamps: StampReader,
+    /// Which logs have been read up to their end; empty once that was told.
+    unread: Vec<usize>,
+    heart: Sender<Heard>,
+}
+
+/// The heart has gone.
+struct Gone;
+
+impl Reading {
+    fn new(tail: Tail, logs: usize, window: SignedDuration, heart: Sender<Heard>) -> Self {
+        let stamps = Calendar { latest: clock::now(), zone: TimeZone::system() }.reader();
+        let finders = (0..logs).map(|_| Finder::new(KINDS)).collect();
+        Self { tail, window, finders, stamps, unread: (0..logs).collect(), heart }
+    }
+
+    fn run(mut self) {
+        while self.next().is_ok() {}
+    }
+
+    fn next(&mut self) -> Result<(), Gone> {
+        match self.tail.wait() {
             Next::Lines { log, bytes, live, .. } => {
                 let now = clock::now();
-                stamps.set_latest(now);
-                let Some(finder) = finders.get_mut(log) else { continue };
+                self.stamps.set_latest(now);
+                let Some(finder) = self.finders.get_mut(log) else { return Ok(()) };
+                let (stamps, window) = (&mut self.stamps, self.window);
                 let mut batch = Vec::new();
-                let (mut gone, mut found) = (false, false);
                 finder.feed(bytes, &mut |event| {
-                    let at = if live { now } else { stamps.resolve(event.stamp).unwrap_or(now) };
-                    if now.duration_since(at) > window && !matches!(event.what, What::Success(_)) {
-                        return;
-                    }
-                    found = true;
-                    batch.push(Sighting { event: event.into_owned(), at });
-                    if batch.len() >= BATCH {
-                        gone |= events.blocking_send(std::mem::take(&mut batch)).is_err();
+                    // An old line of a host whose clock is wrong happened now at the latest.
+                    let at = if live {
+                        now
+                    } else {
+                        stamps.resolve(event.stamp).unwrap_or(now).min(now)
+                    };
+                    let counts = now.duration_since(at) <= window;
+                    if counts || matches!(event.what, What::Success(_)) {
+                        batch.push(Sighting { event: event.into_owned(), at });
                     }
                 });
-                if found {
-                    tail.mattered();
+                if batch.is_empty() {
+                    return Ok(());
                 }
-                if gone || (!batch.is_empty() && events.blocking_send(batch).is_err()) {
-                    return;
-                }
+                self.tail.mattered();
+                self.tell(Heard::Events(batch))
             }
-            Next::CaughtUp { log } => debug!(log, "caught up"),
+            Next::CaughtUp { log } => self.read_up(log),
             Next::Missing { log } => {
-                let path = tail.path(log).unwrap_or(Path::new("?")).display();
+                let path = self.tail.path(log).unwrap_or(Path::new("?")).display();
                 info!(%path, "the log is missing; waiting for it");
+                self.read_up(log)
             }
-            Next::Trouble { error, .. } => warn!("{error}; trying again"),
-            Next::Called => return,
-            Next::Quiet => {}
+            Next::Trouble { log, error } => {
+                warn!("{}; trying again", Safe(&error.to_string()));
+                self.read_up(log)
+            }
+            Next::Called => Err(Gone),
+            Next::Quiet => Ok(()),
         }
+    }
+
+    /// A log has been read up to its end. When it was the last one that was awaited, the heart is told.
+    fn read_up(&mut self, log: usize) -> Result<(), Gone> {
+        let awaited = self.unread.len();
+        self.unread.retain(|unread| *unread != log);
+        if awaited == 0 || !self.unread.is_empty() {
+            return Ok(());
+        }
+        self.tell(Heard::AllRead)
+    }
+
+    fn tell(&self, heard: Heard) -> Result<(), Gone> {
+        self.heart.blocking_send(heard).map_err(|_| Gone)
     }
 }

@@ -62,11 +62,6 @@ pub(crate) struct Reason {
     pub(crate) times: u64,
 }
 
-/// The line of the access file.
-pub(crate) fn entry(key: &Key) -> String {
-    format!("Try_TLS:{key}\tNO")
-}
-
 impl Listed {
     pub(crate) fn new(
         name: &str,
@@ -77,10 +72,11 @@ impl Listed {
         keys: &[Key],
     ) -> Self {
         let names = ptrs.iter().filter_map(|answer| match answer {
-            Answer::Known(ptr) => ptr.names.first(),
+            Answer::Known(ptr) => Some(&ptr.names),
             Answer::Unknown(_) | Answer::NotAsked => None,
         });
-        let first = names.clone().next();
+        let names = names.flatten();
+        let first = names.clone().find(|name| name.confirmed).or_else(|| names.clone().next());
         let ptr_state = match (first, ptrs.first()) {
             (Some(name), _) if name.confirmed => format!("{} (confirmed)", name.name),
             (Some(name), _) => format!("{} (not confirmed)", name.name),
@@ -113,7 +109,7 @@ impl Listed {
             ptr_state,
             verdict,
             why,
-            entries: keys.iter().map(entry).collect(),
+            entries: keys.iter().map(access::managed::line).collect(),
         }
     }
 }

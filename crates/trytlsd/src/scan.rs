@@ -27,7 +27,7 @@ use crate::output::{Style, complain, print};
 use crate::progress::Progress;
 use crate::report::{Listed, Report};
 use crate::tally::{Relay, Tally};
-use crate::verdict::judge;
+use crate::verdict::{Verdict, judge};
 
 /// The exit status if something could not be read.
 const UNREAD: u8 = 1;
@@ -112,7 +112,7 @@ impl Scan {
                 let at = stamps.resolve(event.stamp).unwrap_or(latest);
                 *last = at.max(*last);
                 tally.note(&event, at);
-                step(state, Input::Event(&event), at);
+                withhold(state, Input::Event(&event), at);
             });
             progress(input.read_bytes());
         };
@@ -152,17 +152,7 @@ impl Scan {
         let addresses: HashSet<IpAddr> = self.state.asked().collect();
         for address in addresses {
             let answer = answers.get(&address).cloned().unwrap_or(Answer::NotAsked);
-            let fact = Input::Fact(Fact::Ptr(address, answer));
-            self.take(fact);
-        }
-    }
-
-    fn take(&mut self, input: Input<'_>) {
-        for effect in step(&mut self.state, input, self.last).effects {
-            if let Effect::Edit(edit) = effect {
-                let keys = edit.add.into_iter().map(|managed| managed.key).collect();
-                self.take(Input::Map(MapState::Withheld(edit.relay, keys)));
-            }
+            withhold(&mut self.state, Input::Fact(Fact::Ptr(address, answer)), self.last);
         }
     }
 
@@ -177,7 +167,10 @@ impl Scan {
                 .iter()
                 .map(|address| answers.get(address).cloned().unwrap_or(Answer::NotAsked))
                 .collect();
-            let keys: &[Key] = record.map_or(&[], |record| record.proposed());
+            let keys: &[Key] = match (verdict, record) {
+                (Verdict::Propose, Some(record)) => record.proposed(),
+                _ => &[],
+            };
             Listed::new(name, relay, &ptrs, verdict, why, keys)
         };
         Report {
@@ -186,6 +179,16 @@ impl Scan {
             skipped: self.skipped,
             unlisted: self.tally.unlisted,
             relays: relays.iter().map(list).collect(),
+        }
+    }
+}
+
+/// One step, its edits withheld.
+fn withhold(state: &mut State, input: Input<'_>, now: Timestamp) {
+    for effect in step(state, input, now).effects {
+        if let Effect::Edit(edit) = effect {
+            let keys = edit.add.into_iter().map(|managed| managed.key).collect();
+            withhold(state, Input::Map(MapState::Withheld(edit.relay, keys)), now);
         }
     }
 }

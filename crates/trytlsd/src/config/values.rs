@@ -1,6 +1,7 @@
 //! The values that are more than a number or a text.
 
 use std::fmt;
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -153,7 +154,7 @@ impl fmt::Display for Absolute {
     }
 }
 
-/// A DNS server: an address, or `address:port` (53 if none), an IPv6 address with a port in brackets.
+/// A DNS server: an address or a host name, with `:port` or without (53), an IPv6 address with a port in brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Server(pub(crate) std::net::SocketAddr);
 
@@ -164,10 +165,19 @@ impl FromStr for Server {
         if let Ok(socket) = text.parse() {
             return Ok(Self(socket));
         }
-        let address = text.parse::<std::net::IpAddr>().map_err(|_| {
-            format!("{text:?} is no address of a DNS server: write \"192.0.2.53\", \"127.0.0.1:5353\" or \"[::1]:5353\"")
-        })?;
-        Ok(Self(std::net::SocketAddr::new(address, 53)))
+        if let Ok(address) = text.parse::<std::net::IpAddr>() {
+            return Ok(Self(std::net::SocketAddr::new(address, 53)));
+        }
+        // A name is looked up once, by the system: for a server in /etc/hosts, such as localhost.
+        let found = match text.rsplit_once(':') {
+            Some(_) => text.to_socket_addrs(),
+            None => (text, 53).to_socket_addrs(),
+        };
+        found.ok().and_then(|mut found| found.next()).map(Self).ok_or_else(|| {
+            format!(
+                "{text:?} is no DNS server: write \"192.0.2.53\", \"127.0.0.1:5353\", \"[::1]:5353\" or host:port"
+            )
+        })
     }
 }
 
