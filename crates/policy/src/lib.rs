@@ -15,4 +15,5 @@ pub mod record;
 pub mod rules;
 pub mod state;
 pub mod step;
+mod successes;
 pub mod table;

@@ -8,17 +8,15 @@ use crate::input::Look;
 use crate::never::is_below;
 use crate::record::{Record, Saved};
 use crate::rules::Rules;
-use crate::table::{Row, Table};
-
-/// Relays whose TLS worked, remembered at most.
-const SUCCESSES: usize = 20_000;
+use crate::successes::Successes;
+use crate::table::Table;
 
 /// All that the heart knows.
 #[derive(Clone, Debug)]
 pub struct State {
     pub(crate) rules: Rules,
     pub(crate) relays: Table<Record>,
-    pub(crate) successes: Table<LastSuccess>,
+    pub(crate) successes: Successes,
     /// When our block was last put back, if it was.
     pub(crate) put_back: Option<Timestamp>,
     /// The file as it was found while it was too early to put our block back.
@@ -28,23 +26,13 @@ pub struct State {
     pub(crate) live: bool,
 }
 
-/// When TLS with a relay last worked, in seconds since 1970.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LastSuccess(pub(crate) u32);
-
-impl Row for LastSuccess {
-    fn last_seen(&self) -> u32 {
-        self.0
-    }
-}
-
 /// What changed since the last time, to be saved together with the position in the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unsaved {
     /// Relays that failed; none if the record was dropped.
     pub relays: Vec<(Box<str>, Option<Saved>)>,
-    /// Relays whose TLS worked, with the second since 1970; none if the row was dropped.
-    pub successes: Vec<(Box<str>, Option<u32>)>,
+    /// Relays whose TLS worked, with the second since 1970.
+    pub successes: Vec<(Box<str>, u32)>,
 }
 
 impl State {
@@ -54,7 +42,7 @@ impl State {
         Self {
             rules,
             relays,
-            successes: Table::new(SUCCESSES),
+            successes: Successes::default(),
             put_back: None,
             too_early: None,
             live: true,
@@ -73,7 +61,7 @@ impl State {
             *state.relays.get_or_insert_with(&relay, Record::default) = Record::load(saved);
         }
         for (relay, second) in successes {
-            state.successes.get_or_insert_with(&relay, || LastSuccess(0)).0 = second;
+            state.successes.note(&relay, second);
         }
         state.live = false;
         state.relays.track();
@@ -85,17 +73,16 @@ impl State {
     pub fn unsaved(&mut self) -> Unsaved {
         let saved =
             |(relay, record): (Box<str>, Option<&Record>)| (relay, record.map(Record::save));
-        let second = |(relay, last): (Box<str>, Option<&LastSuccess>)| (relay, last.map(|l| l.0));
         Unsaved {
             relays: self.relays.take_changed().map(saved).collect(),
-            successes: self.successes.take_changed().map(second).collect(),
+            successes: self.successes.take_changed(),
         }
     }
 
     /// What could not be saved after all is to be saved the next time.
     pub fn unsave(&mut self, unsaved: &Unsaved) {
         unsaved.relays.iter().for_each(|(relay, _)| self.relays.mark(relay));
-        unsaved.successes.iter().for_each(|(relay, _)| self.successes.mark(relay));
+        unsaved.successes.iter().for_each(|(relay, second)| self.successes.note(relay, *second));
     }
 
     /// Whether anything changed since the last [`State::unsaved`].
@@ -121,7 +108,7 @@ impl State {
 
     /// When TLS with the relay last worked, in seconds since 1970.
     pub fn last_success(&self, relay: &str) -> Option<u32> {
-        self.successes.get(relay).map(|s| s.0)
+        self.successes.last(relay)
     }
 
     /// The addresses whose facts candidates wait for.
@@ -133,7 +120,7 @@ impl State {
     pub(crate) fn covers_others(&self, name: &str) -> bool {
         let below = |relay: &str| is_below(relay.trim_matches(['[', ']']), name);
         self.rules.never.has_below(name)
+            || self.successes.any_below(name)
             || self.relays.iter().any(|(relay, _)| below(relay))
-            || self.successes.iter().any(|(relay, _)| below(relay))
     }
 }

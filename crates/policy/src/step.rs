@@ -20,7 +20,7 @@ use crate::input::{Change, Edit, Effect, Input, Request};
 use crate::map;
 use crate::record::{Record, Work};
 use crate::rules::KeyMode;
-use crate::state::{LastSuccess, State};
+use crate::state::State;
 
 /// What a step brought about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,12 +62,7 @@ fn on_event(state: &mut State, event: &Event<'_>, now: Timestamp, outcome: &mut 
 }
 
 fn on_success(state: &mut State, relay: &Relay<'_>, now: Timestamp, outcome: &mut Outcome) {
-    match state.successes.get_mut(relay.as_str()) {
-        Some(last) => last.0 = seconds(now),
-        None => {
-            state.successes.get_or_insert_with(relay.as_str(), || LastSuccess(seconds(now)));
-        }
-    }
+    state.successes.note(relay.as_str(), seconds(now));
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     if record.evidence.last().is_some_and(|last| last > seconds(now)) {
         return; // Of an older log: it failed after that.

@@ -7,6 +7,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
+
 /// A row of a [`Table`].
 pub trait Row {
     /// When the relay was last seen, in seconds; a larger number is later.
@@ -20,7 +22,7 @@ pub trait Row {
 /// Rows by relay, at most a fixed number (apart from those that must stay).
 #[derive(Clone, Debug)]
 pub struct Table<R> {
-    rows: HashMap<Box<str>, R>,
+    rows: HashMap<Box<str>, R, RandomState>,
     cap: usize,
     /// Rows that were changed, made or dropped since they were last asked for; none if nobody asks.
     changed: Option<HashSet<Box<str>>>,
@@ -29,7 +31,7 @@ pub struct Table<R> {
 impl<R: Row> Table<R> {
     /// An empty table of at most `cap` rows, at least one.
     pub fn new(cap: usize) -> Self {
-        Self { rows: HashMap::new(), cap: cap.max(1), changed: None }
+        Self { rows: HashMap::default(), cap: cap.max(1), changed: None }
     }
 
     /// Remembers from now on which rows change, for [`Table::take_changed`].

@@ -15,8 +15,9 @@ use memchr::{memchr, memrchr};
 /// syslogd writes at most 8 KiB (rsyslog's default); sendmail cuts its own far below.
 pub const MAX_LINE: usize = 64 * 1024;
 
-/// How much one read asks for, in bytes. Measured between 64 KiB and 4 MiB: no difference.
-const READ: usize = 256 * 1024;
+/// How much one read asks for, in bytes. Measured on 1 GB: 128 KiB 0.097 s, 256 KiB 0.129 s of CPU; what was read should
+/// still be in the second cache when it is searched.
+const READ: usize = 128 * 1024;
 
 /// Whole lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ const ADDRESSES: usize = 16;
 /// The relays of a log that failed.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    relays: HashMap<Box<str>, Relay>,
+    relays: HashMap<Box<str>, Relay, foldhash::fast::RandomState>,
     /// Attempts of relays beyond [`RELAYS`].
     pub(crate) unlisted: u64,
 }
