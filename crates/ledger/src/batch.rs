@@ -1,0 +1,117 @@
+//! What one commit changes.
+
+use jiff::Timestamp;
+
+use crate::error::Error;
+use crate::row::{Happening, IntentChange, LiftedChange, RelayChange, Settled};
+
+/// The longest text, in bytes: a name, a key, a place, a detail. The longest host name has 255.
+pub const TEXT_MAX: usize = 4 << 10;
+
+/// The longest record of a relay, in bytes. A common one has 200; one with the answers for eight addresses in it has
+/// more.
+pub const RECORD_MAX: usize = 16 << 10;
+
+/// The longest text of pending attempts of one log, in bytes.
+pub const PENDING_MAX: usize = 1 << 20;
+
+/// What one commit changes: all of it, or nothing. Where one row is named twice the later word stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The time of day of the commit; what is purged by age is purged by it.
+    pub now: Timestamp,
+    /// Log and the place in it.
+    pub places: Vec<(String, String)>,
+    /// Log and its pending attempts.
+    pub pending: Vec<(String, String)>,
+    /// Relays.
+    pub relays: Vec<RelayChange>,
+    /// Relay and the second since 1970 at which TLS with it last worked; none deletes the row.
+    pub successes: Vec<(String, Option<i64>)>,
+    /// Intentions to change the map.
+    pub intents: Vec<IntentChange>,
+    /// Hold-offs.
+    pub lifted: Vec<LiftedChange>,
+    /// Requests that were carried out or refused, by number.
+    pub settled: Vec<(i64, Settled)>,
+    /// Name and text of a thing of the daemon as a whole; none deletes it.
+    pub notes: Vec<(String, Option<String>)>,
+    /// What happened.
+    pub history: Vec<Happening>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new(now: Timestamp) -> Self {
+        Self { now, ..Self::default() }
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::new(self.now)
+    }
+
+    /// How many rows it may add to the tables that a flood could fill.
+    pub(crate) fn rows(&self) -> usize {
+        self.relays.len() + self.successes.len()
+    }
+
+    /// Refuses texts that are too long.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        for (log, place) in &self.places {
+            check("the path of a log", log, TEXT_MAX)?;
+            check("a place", place, TEXT_MAX)?;
+        }
+        for (log, pending) in &self.pending {
+            check("the path of a log", log, TEXT_MAX)?;
+            check("the pending attempts", pending, PENDING_MAX)?;
+        }
+        for change in &self.relays {
+            check("a relay", &change.relay, TEXT_MAX)?;
+            check("a record", change.record.as_deref().unwrap_or_default(), RECORD_MAX)?;
+        }
+        for (relay, _) in &self.successes {
+            check("a relay", relay, TEXT_MAX)?;
+        }
+        for change in &self.intents {
+            match change {
+                IntentChange::Begin(intent) => {
+                    check("a key", &intent.key, TEXT_MAX)?;
+                    check("a relay", &intent.relay, TEXT_MAX)?;
+                    check("an intention", &intent.what, TEXT_MAX)?;
+                }
+                IntentChange::Settle(key) => check("a key", key, TEXT_MAX)?,
+            }
+        }
+        for change in &self.lifted {
+            match change {
+                LiftedChange::Begin(lifted) => {
+                    check("a key", &lifted.key, TEXT_MAX)?;
+                    check("a relay", &lifted.relay, TEXT_MAX)?;
+                }
+                LiftedChange::End(key) => check("a key", key, TEXT_MAX)?,
+            }
+        }
+        for (_, settled) in &self.settled {
+            check("an outcome", &settled.outcome, TEXT_MAX)?;
+        }
+        for (name, note) in &self.notes {
+            check("the name of a note", name, TEXT_MAX)?;
+            check("a note", note.as_deref().unwrap_or_default(), TEXT_MAX)?;
+        }
+        for happening in &self.history {
+            check("a relay", happening.relay.as_deref().unwrap_or_default(), TEXT_MAX)?;
+            check("a happening", &happening.what, TEXT_MAX)?;
+            check("a detail", &happening.detail, TEXT_MAX)?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a text that is longer than `limit` bytes.
+pub(crate) fn check(what: &'static str, text: &str, limit: usize) -> Result<(), Error> {
+    if text.len() > limit {
+        return Err(Error::TooLong { what, length: text.len(), limit });
+    }
+    Ok(())
+}

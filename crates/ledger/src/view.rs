@@ -1,0 +1,98 @@
+//! A ledger that is only read: for the command line, with or without a daemon at work.
+//!
+//! It takes no lock and changes nothing in the file. SQLite itself needs the file's companions, and makes them if no
+//! daemon has: so the folder must be writable for the reader then.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use crate::connect;
+use crate::error::{Blame, Error, blame};
+use crate::files::resolve;
+use crate::loaded::Loaded;
+use crate::query;
+use crate::row::{Happening, Request};
+use crate::schema::{self, Kind, STEPS};
+use crate::store::newer;
+
+/// A ledger that is only read.
+#[derive(Debug)]
+pub struct View {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl View {
+    /// Opens the ledger for reading.
+    ///
+    /// # Errors
+    /// If there is none, if it cannot be read, or if it is of another schema version than this trytlsd's.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let path = resolve(path)?;
+        match path.metadata() {
+            Ok(file) if !file.is_file() => return Err(Error::NotAFile { path }),
+            Ok(_) => {}
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::Missing { path });
+            }
+            Err(source) => return Err(Error::File { doing: "open the ledger", path, source }),
+        }
+        let opened = connect::reader(&path).and_then(|c| Ok((schema::kind(&c)?, c)));
+        let (kind, connection) = opened.map_err(|source| fault(&path, source))?;
+        match kind {
+            Kind::Blank => Err(Error::Missing { path }),
+            Kind::Foreign => {
+                let why = "it is a database of another program".to_owned();
+                Err(Error::Unreadable { path, why })
+            }
+            Kind::Ours(found) => match usize::try_from(found).map(|v| v.cmp(&STEPS.len())) {
+                Ok(std::cmp::Ordering::Equal) => Ok(Self { connection, path }),
+                Ok(std::cmp::Ordering::Less) => Err(Error::Older { path, found }),
+                _ => Err(newer(&path, found)),
+            },
+        }
+    }
+
+    /// All that the daemon would load, as of one moment.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn load(&mut self) -> Result<Loaded, Error> {
+        let mut read = || {
+            let transaction = self.connection.transaction()?;
+            Loaded::read(&transaction)
+        };
+        read().map_err(|source| fault(&self.path, source))
+    }
+
+    /// The latest happenings since then, of one relay or of all, at most `limit`; the oldest first.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn history(
+        &self,
+        relay: Option<&str>,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Happening>, Error> {
+        query::history(&self.connection, relay, since, limit)
+            .map_err(|source| fault(&self.path, source))
+    }
+
+    /// One request, with its outcome if it has one.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn request(&self, id: i64) -> Result<Option<Request>, Error> {
+        query::request(&self.connection, id).map_err(|source| fault(&self.path, source))
+    }
+}
+
+fn fault(path: &Path, source: rusqlite::Error) -> Error {
+    match blame(&source) {
+        Blame::File => Error::Unreadable { path: path.into(), why: source.to_string() },
+        Blame::Surroundings => Error::sqlite("read", path.into(), source),
+    }
+}

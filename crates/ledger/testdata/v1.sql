@@ -1,0 +1,76 @@
+-- A ledger of schema version 1: `sqlite3 ledger.db .dump`, with the numbers that it leaves out.
+PRAGMA auto_vacuum=2;
+PRAGMA application_id=1953651060;
+PRAGMA user_version=1;
+PRAGMA foreign_keys=OFF;
+BEGIN TRANSACTION;
+CREATE TABLE place (
+        log   TEXT NOT NULL PRIMARY KEY,
+        place TEXT NOT NULL
+     ) STRICT, WITHOUT ROWID;
+INSERT INTO place VALUES('/var/log/mail.log','{"offset":4711}');
+CREATE TABLE pending (
+        log      TEXT NOT NULL PRIMARY KEY,
+        attempts TEXT NOT NULL
+     ) STRICT;
+INSERT INTO pending VALUES('/var/log/mail.log','[]');
+CREATE TABLE relay (
+        relay  TEXT NOT NULL PRIMARY KEY,
+        seen   INTEGER NOT NULL,
+        stays  INTEGER NOT NULL CHECK (stays IN (0, 1)),
+        record TEXT NOT NULL
+     ) STRICT, WITHOUT ROWID;
+INSERT INTO relay VALUES('mx.example.org',1795470607,1,'{"stuck":3}');
+INSERT INTO relay VALUES('mx2.example.org',1795470000,0,'{}');
+CREATE TABLE success (
+        relay TEXT NOT NULL PRIMARY KEY,
+        seen  INTEGER NOT NULL
+     ) STRICT, WITHOUT ROWID;
+INSERT INTO success VALUES('good.example.org',1795470000);
+CREATE TABLE intent (
+        key   TEXT NOT NULL PRIMARY KEY,
+        relay TEXT NOT NULL,
+        at    INTEGER NOT NULL,
+        what  TEXT NOT NULL
+     ) STRICT, WITHOUT ROWID;
+INSERT INTO intent VALUES('mx.example.org','mx.example.org',1795470607,'add');
+CREATE TABLE lifted (
+        key   TEXT NOT NULL PRIMARY KEY,
+        relay TEXT NOT NULL,
+        at    INTEGER NOT NULL,
+        until INTEGER NOT NULL
+     ) STRICT, WITHOUT ROWID;
+INSERT INTO lifted VALUES('192.0.2.1','mx3.example.org',1795470000,1796000000);
+CREATE TABLE note (
+        name TEXT NOT NULL PRIMARY KEY,
+        note TEXT NOT NULL
+     ) STRICT, WITHOUT ROWID;
+INSERT INTO note VALUES('put back','1795470000');
+CREATE TABLE happening (
+        id     INTEGER PRIMARY KEY,
+        at     INTEGER NOT NULL,
+        relay  TEXT,
+        what   TEXT NOT NULL,
+        detail TEXT NOT NULL
+     ) STRICT;
+INSERT INTO happening VALUES(1,1795470607,'mx.example.org','held','stuck');
+CREATE TABLE request (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        who     TEXT NOT NULL,
+        at      INTEGER NOT NULL,
+        what    TEXT NOT NULL,
+        done_at INTEGER,
+        outcome TEXT,
+        CHECK ((done_at IS NULL) = (outcome IS NULL))
+     ) STRICT;
+INSERT INTO request VALUES(1,'root',1795470000,'approve mx2.example.org',1795470001,'approved');
+INSERT INTO request VALUES(2,'root',1795470600,'lift mx.example.org',NULL,NULL);
+CREATE TABLE purge (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        at  INTEGER NOT NULL
+     ) STRICT;
+DELETE FROM sqlite_sequence;
+INSERT INTO sqlite_sequence VALUES('request',2);
+CREATE INDEX happening_of_relay ON happening (relay) WHERE relay IS NOT NULL;
+CREATE INDEX request_open ON request (id) WHERE done_at IS NULL;
+COMMIT;

@@ -1,0 +1,56 @@
+//! A file of each earlier version, kept as the text that `sqlite3 ledger.db .dump` prints, opens as if nothing were.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
+mod rig;
+
+use jiff::Timestamp;
+use ledger::{Intent, Lifted, Loaded, Request};
+use rig::{Rig, at_place, happening, put};
+
+fn second(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+#[test]
+fn version_1() {
+    let rig = Rig::new();
+    put(&rig.path(), b"");
+    rig.sql(include_str!("../testdata/v1.sql"));
+    let loaded = rig.load();
+    let expect = Loaded {
+        places: vec![("/var/log/mail.log".into(), "{\"offset\":4711}".into())],
+        pending: vec![("/var/log/mail.log".into(), "[]".into())],
+        relays: vec![
+            ("mx.example.org".into(), "{\"stuck\":3}".into()),
+            ("mx2.example.org".into(), "{}".into()),
+        ],
+        successes: vec![("good.example.org".into(), 1_795_470_000)],
+        intents: vec![Intent {
+            key: "mx.example.org".into(),
+            relay: "mx.example.org".into(),
+            at: second(1_795_470_607),
+            what: "add".into(),
+        }],
+        lifted: vec![Lifted {
+            key: "192.0.2.1".into(),
+            relay: "mx3.example.org".into(),
+            at: second(1_795_470_000),
+            until: second(1_796_000_000),
+        }],
+        notes: vec![("put back".into(), "1795470000".into())],
+        requests: vec![Request {
+            id: 2,
+            who: "root".into(),
+            at: second(1_795_470_600),
+            what: "lift mx.example.org".into(),
+            settled: None,
+        }],
+        set_aside: None,
+        fresh: false,
+    };
+    assert_eq!(loaded, expect);
+    rig.commit(at_place("2"));
+    let history = rig.view().unwrap().history(None, second(0), 10).unwrap();
+    assert_eq!(history, [happening(second(1_795_470_607), Some("mx.example.org"), "stuck")]);
+}
