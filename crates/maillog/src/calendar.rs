@@ -59,12 +59,13 @@ struct Hour {
     day: i8,
     /// Seconds since midnight at which it begins.
     second: i32,
-    /// When it begins.
-    begin: Timestamp,
+    /// When it begins, in seconds since 1970.
+    begin: i64,
 }
 
 impl StampReader {
     /// The moment of a stamp; see [`Calendar::resolve`].
+    #[inline]
     pub fn resolve(&mut self, stamp: Stamp) -> Option<Timestamp> {
         let (month, day, second) = match stamp {
             Stamp::Full(timestamp) => return Some(timestamp),
@@ -84,7 +85,7 @@ impl StampReader {
     fn hour_of(&self, month: i8, day: i8, second: i32) -> Option<Hour> {
         let first = second - second.checked_rem(3600)?;
         let at = |second| self.calendar.resolve(Stamp::Yearless { month, day, second });
-        let hour = Hour { month, day, second: first, begin: at(first)? };
+        let hour = Hour { month, day, second: first, begin: at(first)?.as_second() };
         let even = first + 3599 < 86_400 && hour.after(3599) == at(first + 3599);
         even.then_some(hour)
     }
@@ -98,7 +99,7 @@ impl StampReader {
 
 impl Hour {
     fn after(self, seconds: i32) -> Option<Timestamp> {
-        self.begin.checked_add(SignedDuration::from_secs(i64::from(seconds))).ok()
+        Timestamp::from_second(self.begin + i64::from(seconds)).ok()
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) enum Named<'a> {
 }
 
 /// Reads a message that begins with `STARTTLS=client, relay=`.
+#[inline]
 pub(crate) fn named(message: &[u8]) -> Result<Named<'_>, Flaw> {
     let mut cursor = Cursor::new(message);
     cursor.expect(CLIENT)?;
@@ -43,6 +44,7 @@ pub(crate) fn named(message: &[u8]) -> Result<Named<'_>, Flaw> {
 }
 
 /// As [`word`], without a look at each byte of the usual ones.
+#[inline]
 fn usual_word(text: &[u8]) -> Option<&str> {
     match text {
         b"TLSv1.3" => Some("TLSv1.3"),

@@ -135,12 +135,12 @@ fn emit_outcomes<'b>(
     let named = attempts.iter().rposition(|a| a.relay.is_logged_as(delivery.relay));
     for (at, attempt) in attempts.into_iter().enumerate() {
         emit(match delivery.outcome {
-            Outcome::Deferred => What::Stuck(Stuck {
+            Outcome::Deferred => What::Stuck(Box::new(Stuck {
                 attempt,
                 address: delivery.address.filter(|_| named == Some(at)),
                 queue_id: delivery.queue_id.into(),
                 recipients: delivery.recipients(),
-            }),
+            })),
             Outcome::Sent => What::Sent(attempt),
             Outcome::Other => What::Failed(attempt),
         });

@@ -36,7 +36,7 @@ impl What<'_> {
     pub fn into_owned(self) -> What<'static> {
         match self {
             Self::Attempt(attempt) => What::Attempt(attempt.into_owned()),
-            Self::Stuck(stuck) => What::Stuck(stuck.into_owned()),
+            Self::Stuck(stuck) => What::Stuck(Box::new(stuck.into_owned())),
             Self::Sent(attempt) => What::Sent(attempt.into_owned()),
             Self::Failed(attempt) => What::Failed(attempt.into_owned()),
             Self::Success(success) => What::Success(success.into_owned()),

@@ -59,6 +59,7 @@ pub enum Form<'a> {
 impl<'a> Relay<'a> {
     /// Reads the text of `relay=` as the ruleset line writes it. `None` if it is empty, longer than 255 bytes, or holds
     /// a comma, white space or a byte that is no printable ASCII: sendmail writes no such relay.
+    #[inline]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         let seen = text.iter().fold(0, |seen, byte| seen | CLASS[usize::from(*byte)]);
         if text.is_empty() || text.len() > LONGEST || seen & ODD != 0 {
@@ -72,6 +73,7 @@ impl<'a> Relay<'a> {
     }
 
     /// Reads a relay as the other lines write it, with a dot at its end.
+    #[inline]
     pub(crate) fn parse_dotted(text: &'a [u8]) -> Option<Self> {
         Self::parse(text.strip_suffix(b".").unwrap_or(text))
     }

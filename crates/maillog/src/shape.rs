@@ -30,6 +30,7 @@ pub enum Shape {
 
 impl Shape {
     /// The shape of a message.
+    #[inline]
     pub(crate) fn of(message: &[u8]) -> Self {
         let begins = |text: &str| message.starts_with(text.as_bytes());
         let follows = |text: &str, next: &[u8]| {

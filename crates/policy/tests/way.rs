@@ -46,7 +46,7 @@ impl Story {
             Attempt { relay: Relay::parse(relay.as_bytes()).unwrap(), fault, code, cause: None };
         let address = (!address.is_empty()).then(|| address.parse().unwrap());
         let queue_id = "6AN00000000001".into();
-        self.event(What::Stuck(Stuck { attempt, address, queue_id, recipients: vec![] }))
+        self.event(What::Stuck(Box::new(Stuck { attempt, address, queue_id, recipients: vec![] })))
     }
 
     fn stuck(&mut self, relay: &str, address: &str) -> &mut Self {
