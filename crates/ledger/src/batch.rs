@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::error::Error;
-use crate::row::{Happening, IntentChange, LiftedChange, RelayChange, Settled};
+use crate::row::{Happening, RelayChange, Settled};
 
 /// The longest text, in bytes: a name, a key, a place, a detail. The longest host name has 255.
 pub const TEXT_MAX: usize = 4 << 10;
@@ -28,10 +28,6 @@ pub struct Batch {
     pub relays: Vec<RelayChange>,
     /// Relay and the second since 1970 at which TLS with it last worked; none deletes the row.
     pub successes: Vec<(String, Option<i64>)>,
-    /// Intentions to change the map.
-    pub intents: Vec<IntentChange>,
-    /// Hold-offs.
-    pub lifted: Vec<LiftedChange>,
     /// Requests that were carried out or refused, by number.
     pub settled: Vec<(i64, Settled)>,
     /// Name and text of a thing of the daemon as a whole; none deletes it.
@@ -72,25 +68,6 @@ impl Batch {
         }
         for (relay, _) in &self.successes {
             check("a relay", relay, TEXT_MAX)?;
-        }
-        for change in &self.intents {
-            match change {
-                IntentChange::Begin(intent) => {
-                    check("a key", &intent.key, TEXT_MAX)?;
-                    check("a relay", &intent.relay, TEXT_MAX)?;
-                    check("an intention", &intent.what, TEXT_MAX)?;
-                }
-                IntentChange::Settle(key) => check("a key", key, TEXT_MAX)?,
-            }
-        }
-        for change in &self.lifted {
-            match change {
-                LiftedChange::Begin(lifted) => {
-                    check("a key", &lifted.key, TEXT_MAX)?;
-                    check("a relay", &lifted.relay, TEXT_MAX)?;
-                }
-                LiftedChange::End(key) => check("a key", key, TEXT_MAX)?,
-            }
         }
         for (_, settled) in &self.settled {
             check("an outcome", &settled.outcome, TEXT_MAX)?;

@@ -1,4 +1,4 @@
-//! Durable state in one SQLite file: the place in each log, what is known of each relay, intentions, requests, history.
+//! Durable state in one SQLite file: the place in each log, what is known of each relay, requests, history.
 //! What a state means it does not know: records, places and pending attempts are texts that others write and read.
 //!
 //! **Why a database, and why this one.** Nothing is counted twice and nothing is missed only if the place in the log
@@ -51,7 +51,5 @@ pub use error::Error;
 pub use handle::{Ledger, open, open_with};
 pub use limits::Limits;
 pub use loaded::Loaded;
-pub use row::{
-    Happening, Intent, IntentChange, Lifted, LiftedChange, RelayChange, Request, Settled,
-};
+pub use row::{Happening, RelayChange, Request, Settled};
 pub use view::View;

@@ -14,8 +14,6 @@ pub struct Limits {
     pub relays: SignedDuration,
     /// Relays with which TLS worked.
     pub successes: SignedDuration,
-    /// Hold-offs, after their end.
-    pub lifted: SignedDuration,
     /// Rows of each of the tables of happenings, relays, successes.
     pub rows: u32,
     /// Requests that are not settled; a further one is refused.
@@ -29,7 +27,6 @@ impl Default for Limits {
             history: DAY * 90,
             relays: DAY * 60,
             successes: DAY * 60,
-            lifted: DAY * 60,
             rows: 200_000,
             requests: 1000,
         }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, Row};
 
-use crate::query::{moment, open_requests};
-use crate::row::{Intent, Lifted, Request};
+use crate::query::open_requests;
+use crate::row::Request;
 
 /// What the ledger holds at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,10 +18,6 @@ pub struct Loaded {
     pub relays: Vec<(String, String)>,
     /// Relay and the second since 1970 at which TLS with it last worked.
     pub successes: Vec<(String, i64)>,
-    /// Intentions that were not settled. What became of them only the access file and the map can tell.
-    pub intents: Vec<Intent>,
-    /// Hold-offs, also such as have ended lately.
-    pub lifted: Vec<Lifted>,
     /// Name and text of things of the daemon as a whole.
     pub notes: Vec<(String, String)>,
     /// Requests that are not settled, the oldest first.
@@ -41,14 +37,6 @@ impl Loaded {
             relays: all(connection, "SELECT relay, record FROM relay", pair)?,
             successes: all(connection, "SELECT relay, seen FROM success", |row| {
                 Ok((row.get(0)?, row.get(1)?))
-            })?,
-            intents: all(connection, "SELECT key, relay, at, what FROM intent", |row| {
-                let at = moment(row.get(2)?);
-                Ok(Intent { key: row.get(0)?, relay: row.get(1)?, at, what: row.get(3)? })
-            })?,
-            lifted: all(connection, "SELECT key, relay, at, until FROM lifted", |row| {
-                let (at, until) = (moment(row.get(2)?), moment(row.get(3)?));
-                Ok(Lifted { key: row.get(0)?, relay: row.get(1)?, at, until })
             })?,
             notes: all(connection, "SELECT name, note FROM note", pair)?,
             requests: open_requests(connection)?,

@@ -84,7 +84,6 @@ pub(crate) fn purge(
             ("DELETE FROM request WHERE done_at < ?", limits.history),
             ("DELETE FROM relay WHERE seen < ? AND stays = 0", limits.relays),
             ("DELETE FROM success WHERE seen < ?", limits.successes),
-            ("DELETE FROM lifted WHERE until < ?", limits.lifted),
         ];
         for (sql, age) in ages {
             transaction.execute(sql, (before(age),))?;

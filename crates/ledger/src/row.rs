@@ -9,55 +9,11 @@ pub struct RelayChange {
     pub relay: String,
     /// When it was last seen, in seconds since 1970. Rows not seen for long are purged.
     pub seen: i64,
-    /// Whether the row stays whatever its age: an entry is in force. With TLS off the log tells nothing more of a
+    /// Whether the row stays whatever its age: an entry is in force, or about to be. With TLS off the log tells nothing more of a
     /// relay, so its age says nothing.
     pub stays: bool,
     /// The record, as the policy writes it; none deletes the row.
     pub record: Option<String>,
-}
-
-/// The intention to change the map for one key. It is durable before the map is touched, and is there until settled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Intent {
-    /// The lookup key. A later intention for the same key takes the place of an earlier.
-    pub key: String,
-    /// The relay it is for.
-    pub relay: String,
-    /// Since when.
-    pub at: Timestamp,
-    /// What is to be done, as its writer puts it.
-    pub what: String,
-}
-
-/// An intention begins or ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IntentChange {
-    /// The map is going to be changed.
-    Begin(Intent),
-    /// It has been, or will not be; for the key.
-    Settle(String),
-}
-
-/// An entry that was lifted by hand and stays out for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lifted {
-    /// The lookup key.
-    pub key: String,
-    /// The relay it was for.
-    pub relay: String,
-    /// When it was lifted, or when that was noticed.
-    pub at: Timestamp,
-    /// When the hold-off ends. The row is purged a good while after.
-    pub until: Timestamp,
-}
-
-/// A hold-off begins or ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LiftedChange {
-    /// It begins, or is prolonged.
-    Begin(Lifted),
-    /// It ends before its time; for the key.
-    End(String),
 }
 
 /// Something that happened, for people to read.

@@ -38,20 +38,6 @@ pub(crate) const STEPS: &[&str] = &[
         seen  INTEGER NOT NULL
      ) STRICT, WITHOUT ROWID;
 
-     CREATE TABLE intent (
-        key   TEXT NOT NULL PRIMARY KEY,
-        relay TEXT NOT NULL,
-        at    INTEGER NOT NULL,
-        what  TEXT NOT NULL
-     ) STRICT, WITHOUT ROWID;
-
-     CREATE TABLE lifted (
-        key   TEXT NOT NULL PRIMARY KEY,
-        relay TEXT NOT NULL,
-        at    INTEGER NOT NULL,
-        until INTEGER NOT NULL
-     ) STRICT, WITHOUT ROWID;
-
      CREATE TABLE note (
         name TEXT NOT NULL PRIMARY KEY,
         note TEXT NOT NULL

@@ -16,7 +16,6 @@ use crate::limits::Limits;
 use crate::loaded::Loaded;
 use crate::lock::Lock;
 use crate::purge::{self, Schedule};
-use crate::row::{IntentChange, LiftedChange};
 use crate::schema::{self, Kind, STEPS};
 
 /// The open ledger.
@@ -244,27 +243,6 @@ fn apply(transaction: &Transaction<'_>, batch: &Batch, rows: u32) -> rusqlite::R
                 put("REPLACE INTO success (relay, seen) VALUES (?, ?)", params![relay, seen])?;
             }
             None => put("DELETE FROM success WHERE relay = ?", params![relay])?,
-        }
-    }
-    for change in &batch.intents {
-        match change {
-            IntentChange::Begin(intent) => put(
-                "REPLACE INTO intent (key, relay, at, what) VALUES (?, ?, ?, ?)",
-                params![intent.key, intent.relay, intent.at.as_second(), intent.what],
-            )?,
-            IntentChange::Settle(key) => put("DELETE FROM intent WHERE key = ?", params![key])?,
-        }
-    }
-    for change in &batch.lifted {
-        match change {
-            LiftedChange::Begin(lifted) => {
-                let (at, until) = (lifted.at.as_second(), lifted.until.as_second());
-                put(
-                    "REPLACE INTO lifted (key, relay, at, until) VALUES (?, ?, ?, ?)",
-                    params![lifted.key, lifted.relay, at, until],
-                )?;
-            }
-            LiftedChange::End(key) => put("DELETE FROM lifted WHERE key = ?", params![key])?,
         }
     }
     for (name, note) in &batch.notes {

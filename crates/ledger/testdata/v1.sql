@@ -27,20 +27,6 @@ CREATE TABLE success (
         seen  INTEGER NOT NULL
      ) STRICT, WITHOUT ROWID;
 INSERT INTO success VALUES('good.example.org',1795470000);
-CREATE TABLE intent (
-        key   TEXT NOT NULL PRIMARY KEY,
-        relay TEXT NOT NULL,
-        at    INTEGER NOT NULL,
-        what  TEXT NOT NULL
-     ) STRICT, WITHOUT ROWID;
-INSERT INTO intent VALUES('mx.example.org','mx.example.org',1795470607,'add');
-CREATE TABLE lifted (
-        key   TEXT NOT NULL PRIMARY KEY,
-        relay TEXT NOT NULL,
-        at    INTEGER NOT NULL,
-        until INTEGER NOT NULL
-     ) STRICT, WITHOUT ROWID;
-INSERT INTO lifted VALUES('192.0.2.1','mx3.example.org',1795470000,1796000000);
 CREATE TABLE note (
         name TEXT NOT NULL PRIMARY KEY,
         note TEXT NOT NULL

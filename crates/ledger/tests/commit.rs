@@ -4,20 +4,9 @@ mod rig;
 
 use std::sync::Arc;
 
-use ledger::{
-    Batch, Error, Intent, IntentChange, Lifted, LiftedChange, Limits, Loaded, PENDING_MAX,
-    RECORD_MAX, Request, Settled, TEXT_MAX,
-};
+use ledger::{Batch, Error, Limits, Loaded, PENDING_MAX, RECORD_MAX, Request, Settled, TEXT_MAX};
 use proptest::prelude::*;
 use rig::{DAY, Rig, at_place, happening, now, put, relay};
-
-fn intent(key: &str, what: &str) -> Intent {
-    Intent { key: key.into(), relay: "mx.example.org".into(), at: now(), what: what.into() }
-}
-
-fn lifted(key: &str) -> Lifted {
-    Lifted { key: key.into(), relay: "mx.example.org".into(), at: now(), until: now() + DAY * 7 }
-}
 
 #[test]
 fn all_that_was_committed_is_loaded() {
@@ -31,14 +20,6 @@ fn all_that_was_committed_is_loaded() {
         relays: vec![relay("a.example", seen, "{}"), relay("b.example", seen, "{}")],
         successes: ["s", "t", "u"].map(|relay| (relay.into(), Some(seen))).into(),
         notes: vec![("a".into(), Some("1".into())), ("b".into(), Some("1".into()))],
-        intents: vec![
-            IntentChange::Begin(intent("a.example", "1")),
-            IntentChange::Begin(intent("b.example", "1")),
-        ],
-        lifted: vec![
-            LiftedChange::Begin(lifted("l.example")),
-            LiftedChange::Begin(lifted("m.example")),
-        ],
         ..Batch::new(now())
     };
     let mut gone = relay("b.example", seen, "");
@@ -49,11 +30,6 @@ fn all_that_was_committed_is_loaded() {
         relays: vec![relay("a.example", seen, "{\"'\u{0}\":1}"), gone],
         successes: vec![("s".into(), Some(seen + 1)), ("u".into(), None)],
         notes: vec![("a".into(), None), ("b".into(), Some("2".into()))],
-        intents: vec![
-            IntentChange::Settle("a.example".into()),
-            IntentChange::Begin(intent("b.example", "2")),
-        ],
-        lifted: vec![LiftedChange::End("m.example".into())],
         ..Batch::new(now())
     };
     ledger.commit(first).wait().unwrap();
@@ -65,8 +41,6 @@ fn all_that_was_committed_is_loaded() {
         relays: vec![("a.example".into(), "{\"'\u{0}\":1}".into())],
         successes: vec![("s".into(), seen + 1), ("t".into(), seen)],
         notes: vec![("b".into(), "2".into())],
-        intents: vec![intent("b.example", "2")],
-        lifted: vec![lifted("l.example")],
         ..Loaded::default()
     };
     assert_eq!(rig.view().unwrap().load().unwrap(), expect);

@@ -17,7 +17,7 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use ledger::{Batch, Intent, IntentChange, Limits, Loaded};
+use ledger::{Batch, Limits, Loaded};
 use rig::{Rig, at_place, happening, now, one_test, put, relay};
 
 const LEDGER: &str = "LEDGER_TEST_KILLED";
@@ -43,21 +43,11 @@ fn commits_until_killed() {
         let seen = i64::try_from(n).unwrap();
         let mut change = relay(&format!("mx{}", n % RELAYS), seen, &counts[n % RELAYS].to_string());
         change.stays = true;
-        let intent = match n % 3 {
-            0 => vec![IntentChange::Settle(format!("key{}", n - 1))],
-            1 => Vec::new(),
-            _ => vec![IntentChange::Begin(Intent {
-                key: format!("key{n}"),
-                relay: "mx".into(),
-                at: now(),
-                what: n.to_string(),
-            })],
-        };
         let batch = Batch {
             pending: vec![("/var/log/mail.log".into(), n.to_string() + &"x".repeat(n % 9000))],
             relays: vec![change],
             successes: (0..3).map(|i| (format!("s{}", (n + i) % 300), Some(seen))).collect(),
-            intents: intent,
+            notes: vec![("third".into(), (n % 3 == 2).then(|| n.to_string()))],
             history: vec![happening(now(), None, &n.to_string())],
             ..at_place(&n.to_string())
         };
@@ -79,9 +69,9 @@ fn counted(loaded: &Loaded) -> (usize, [usize; RELAYS]) {
     assert_eq!(counts[..], expect, "the place is {n}");
     let pending = loaded.pending.first().map_or("0", |(_, pending)| pending.trim_end_matches('x'));
     assert_eq!(pending, n.to_string());
-    let intents: Vec<_> = loaded.intents.iter().map(|intent| intent.what.clone()).collect();
+    let notes: Vec<_> = loaded.notes.iter().map(|(_, note)| note.clone()).collect();
     let expect: Vec<_> = (n % 3 == 2).then(|| n.to_string()).into_iter().collect();
-    assert_eq!(intents, expect, "the place is {n}");
+    assert_eq!(notes, expect, "the place is {n}");
     (n, counts)
 }
 

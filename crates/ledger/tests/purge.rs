@@ -5,7 +5,7 @@
 mod rig;
 
 use jiff::Timestamp;
-use ledger::{Batch, Ledger, Lifted, LiftedChange, Limits, Loaded, Settled};
+use ledger::{Batch, Ledger, Limits, Loaded, Settled};
 use rig::{DAY, Rig, happening, now, relay};
 
 /// Rows of this age in every table that is purged; one of the relays stays.
@@ -16,12 +16,6 @@ fn aged(days: i32) -> Batch {
     Batch {
         relays: vec![relay(&format!("relay-{days}"), then.as_second(), "{}"), staying],
         successes: vec![(format!("success-{days}"), Some(then.as_second()))],
-        lifted: vec![LiftedChange::Begin(Lifted {
-            key: format!("lifted-{days}"),
-            relay: "mx.example.org".into(),
-            at: then - DAY * 30,
-            until: then,
-        })],
         history: vec![happening(then, None, &format!("history-{days}"))],
         ..Batch::new(then)
     }
@@ -33,7 +27,6 @@ fn held(ledger: &Ledger, loaded: Loaded) -> Vec<String> {
     let mut names: Vec<String> = history.into_iter().map(|happening| happening.detail).collect();
     names.extend(loaded.relays.into_iter().map(|(relay, _)| relay));
     names.extend(loaded.successes.into_iter().map(|(relay, _)| relay));
-    names.extend(loaded.lifted.into_iter().map(|lifted| lifted.key));
     names.sort();
     names
 }
@@ -55,11 +48,11 @@ fn what_is_old_leaves_at_the_next_start() {
     ledger.close().wait().unwrap();
     let stays = ["stays-0", "stays-59", "stays-61", "stays-89", "stays-91"];
     let mut expect = vec!["history-0", "history-59", "history-61", "history-89"];
-    expect.extend(["lifted-0", "lifted-59", "relay-0", "relay-59"]);
+    expect.extend(["relay-0", "relay-59"]);
     expect.extend(stays);
     expect.extend(["success-0", "success-59"]);
     assert_eq!(open_later(&rig, 0), expect);
-    let mut expect = vec!["history-0", "history-59", "lifted-0", "relay-0"];
+    let mut expect = vec!["history-0", "history-59", "relay-0"];
     expect.extend(stays);
     expect.push("success-0");
     assert_eq!(open_later(&rig, 30), expect);
@@ -69,7 +62,7 @@ fn what_is_old_leaves_at_the_next_start() {
 fn a_start_in_another_year_purges_nothing() {
     let rig = Rig::new();
     rig.commit(aged(0));
-    let all = ["history-0", "lifted-0", "relay-0", "stays-0", "success-0"];
+    let all = ["history-0", "relay-0", "stays-0", "success-0"];
     assert_eq!(open_later(&rig, 10 * 365), all);
     assert_eq!(open_later(&rig, -10 * 365), all);
     assert_eq!(open_later(&rig, 1), all);

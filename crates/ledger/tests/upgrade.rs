@@ -5,7 +5,7 @@
 mod rig;
 
 use jiff::Timestamp;
-use ledger::{Intent, Lifted, Loaded, Request};
+use ledger::{Loaded, Request};
 use rig::{Rig, at_place, happening, put};
 
 fn second(second: i64) -> Timestamp {
@@ -26,18 +26,6 @@ fn version_1() {
             ("mx2.example.org".into(), "{}".into()),
         ],
         successes: vec![("good.example.org".into(), 1_795_470_000)],
-        intents: vec![Intent {
-            key: "mx.example.org".into(),
-            relay: "mx.example.org".into(),
-            at: second(1_795_470_607),
-            what: "add".into(),
-        }],
-        lifted: vec![Lifted {
-            key: "192.0.2.1".into(),
-            relay: "mx3.example.org".into(),
-            at: second(1_795_470_000),
-            until: second(1_796_000_000),
-        }],
         notes: vec![("put back".into(), "1795470000".into())],
         requests: vec![Request {
             id: 2,
