@@ -69,6 +69,19 @@ impl State {
         state
     }
 
+    /// The same, with the moment at which our block was last put back, if it was.
+    #[must_use]
+    pub fn with_put_back(mut self, at: Option<Timestamp>) -> Self {
+        self.put_back = at;
+        self
+    }
+
+    /// Whether our block, gone with the rest of the file, is to be put back when it is no longer too early. Until then
+    /// what is outside of it must not be taken for seen: after a restart it is compared once more.
+    pub fn waits_to_put_back(&self) -> bool {
+        self.too_early.is_some()
+    }
+
     /// What changed since the last call.
     pub fn unsaved(&mut self) -> Unsaved {
         let saved =
