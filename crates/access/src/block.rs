@@ -16,7 +16,7 @@ use std::fmt;
 
 pub use crate::edit::edit;
 use crate::key::Key;
-use crate::layout::{END, Layout, Role, is_marker, stripped};
+use crate::layout::{END, Layout, Line, Role, is_marker, stripped};
 use crate::lookup::Entries;
 use crate::managed::Managed;
 use crate::text::{Kind, records};
@@ -136,6 +136,19 @@ pub fn parse(text: &[u8]) -> Block {
     also_admins(text, &ours, &mut block);
     block.oddities.sort_by_key(|oddity| oddity.line_no);
     block
+}
+
+/// Whether the text has a block of ours, with or without entries.
+pub fn is_there(text: &[u8]) -> bool {
+    !Layout::of(text).closed.is_empty()
+}
+
+/// All lines that are not ours, in order, with their line ends; foreign ones inside our block too.
+pub fn foreign_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let Layout { head, lines, .. } = Layout::of(text);
+    let foreign = |line: &Line<'_>| matches!(line.role, Role::Foreign | Role::Bare(_));
+    let inside = lines.into_iter().filter(foreign).map(|line| line.bytes);
+    head.split_inclusive(|&b| b == b'\n').chain(inside)
 }
 
 /// Reports the admin's lines that have a key of ours.

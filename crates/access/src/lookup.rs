@@ -124,6 +124,14 @@ impl Entries {
         self.get(&format!("{}{}", Tag::TryTls.prefix(), key.folded()), step)
     }
 
+    /// The keys of the entries `Try_TLS:<key>`, in no order; those that are no keys of ours (prefixes, the bare tag) are
+    /// left out.
+    pub fn try_tls_keys(&self) -> impl Iterator<Item = Key> {
+        let prefix = Tag::TryTls.prefix().as_bytes();
+        let keys = self.by_key.keys().filter_map(move |key| key.strip_prefix(prefix));
+        keys.filter_map(|key| std::str::from_utf8(key).ok()?.parse().ok())
+    }
+
     /// Whether there is an entry with this key: tag and all, folded to lower case.
     pub fn contains(&self, folded: &[u8]) -> bool {
         self.by_key.contains_key(folded)
@@ -271,6 +279,15 @@ mod tests {
             .split_terminator('\n')
             .filter(|l| !l.starts_with('#'))
             .map(|l| l.split('\t').collect())
+    }
+
+    #[test]
+    fn keys_that_have_an_entry_of_their_own() {
+        let text = b"Try_TLS:B.example NO\nTry_TLS:192.0.2.1 YES\nTry_TLS:192.0.2 NO\nTry_TLS: NO\nTo:x y\n\
+            try_tls:IPv6:fd00:1ab:0:0:0:0:0:41 NO\nTry_TLS:[s.example] NO\nTry_TLS:\xc0 NO\nTry_TLS:b.example YES\n";
+        let mut keys: Vec<_> = Entries::parse(text).try_tls_keys().map(|k| k.to_string()).collect();
+        keys.sort();
+        assert_eq!(keys, ["192.0.2.1", "IPv6:fd00:1ab:0:0:0:0:0:41", "[s.example]", "b.example"]);
     }
 
     #[test]

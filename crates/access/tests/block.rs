@@ -5,7 +5,7 @@
     reason = "test code, though some of it outside of the test functions"
 )]
 
-use access::block::{What, edit, parse};
+use access::block::{What, edit, foreign_lines, is_there, parse};
 use access::key::Key;
 use access::managed::Managed;
 use access::text::{Kind, records};
@@ -128,6 +128,16 @@ fn the_end_marker_is_gone() {
     let text = format!("a b\n{}", BEGIN.trim_end());
     assert_eq!(with(&text, &["a.example"]), format!("a b\n{BEGIN}{}{END}", pair("a.example")));
     assert_eq!(with(&text, &[]), "a b\n");
+}
+
+#[test]
+fn lines_that_are_not_ours() {
+    let text = format!("a b\n{BEGIN}{}c d\nTry_TLS:b.example NO\n{END}e f", pair("a.example"));
+    let lines: Vec<_> = foreign_lines(text.as_bytes()).collect();
+    assert_eq!(lines, [&b"a b\n"[..], b"c d\n", b"Try_TLS:b.example NO\n", b"e f"]);
+    let there = |text: &str| is_there(text.as_bytes());
+    assert!(there(&text) && there(&format!("{BEGIN}{END}")) && there(BEGIN));
+    assert!(!there("a b\n") && !there(&pair("a.example")) && !there(END));
 }
 
 #[test]
@@ -352,6 +362,21 @@ proptest! {
         let edited = edit(&edit(&text, &first), &second);
         prop_assert!(edited.starts_with(&text));
         prop_assert_eq!(edit(&edited, &[]), text);
+    }
+
+    #[test]
+    fn what_is_not_ours_stays_the_same_whatever_we_write(text in without_block(), first in desired(), second in desired()) {
+        let stripped = |text: &[u8]| -> Vec<Vec<u8>> {
+            let lines = foreign_lines(text).map(|line| line.strip_suffix(b"\n").unwrap_or(line).to_vec());
+            lines.collect()
+        };
+        let mut text = text;
+        let before = stripped(&text);
+        for desired in [first, second] {
+            text = edit(&text, &desired);
+            prop_assert_eq!(is_there(&text), !desired.is_empty());
+            prop_assert_eq!(stripped(&text), before.clone());
+        }
     }
 
     #[test]
