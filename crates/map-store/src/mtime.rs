@@ -30,6 +30,17 @@ pub(crate) fn raise_above(file: &File, above: i64) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Raises the file's mtime to this one (seconds and nanoseconds since 1970), if it is older.
+pub(crate) fn not_before(file: &File, (seconds, nanos): (i64, i64)) -> std::io::Result<()> {
+    let metadata = file.metadata()?;
+    if (metadata.mtime(), metadata.mtime_nsec()) >= (seconds, nanos) {
+        return Ok(());
+    }
+    let at = Timespec { tv_sec: seconds, tv_nsec: nanos as _ };
+    futimens(file, &Timestamps { last_access: OMIT, last_modification: at })?;
+    Ok(())
+}
+
 /// Raises the file's mtime to a later second than it has.
 pub(crate) fn raise(file: &File) -> std::io::Result<()> {
     raise_above(file, seconds(file)?)
@@ -38,6 +49,21 @@ pub(crate) fn raise(file: &File) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_not_before_another() {
+        let file = tempfile::tempfile().unwrap();
+        let check = |at: (i64, i64), expect: (i64, i64)| {
+            not_before(&file, at).unwrap();
+            let metadata = file.metadata().unwrap();
+            assert_eq!((metadata.mtime(), metadata.mtime_nsec()), expect);
+        };
+        let later = seconds(&file).unwrap() + 100;
+        check((later, 500), (later, 500));
+        check((later, 499), (later, 500));
+        check((later, 501), (later, 501));
+        check((0, 0), (later, 501));
+    }
 
     #[test]
     fn it_rises_by_a_second_at_least() {

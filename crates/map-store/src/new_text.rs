@@ -1,10 +1,22 @@
 //! The access file's new text: prepared beside the old one, put in its place, put back.
+//!
+//! Beside the text lies a note that says which text was read and which was made of it. Should this process be killed
+//! right after the exchange of names, before it has looked at what came out, the next one can tell by the note whether
+//! that was what had been read or a save of the admin's; see [`crate::left`].
 
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
-use crate::Error;
+use crate::digest::Digest;
 use crate::replace::{self, Replaced, Scratch};
-use crate::source::Source;
+use crate::source::{Identity, Source};
+use crate::{Error, point};
+
+/// The name of the note.
+const NOTE: &str = "note";
+/// The new text is named as the access file, after this.
+const TEXT: &str = "text.";
 
 /// A new text, on disk beside the old one.
 pub(crate) struct NewText {
@@ -16,17 +28,34 @@ pub(crate) struct NewText {
 pub(crate) struct Put {
     /// Keeps the old file's folder.
     _scratch: Scratch,
-    replaced: Replaced,
+    pub(crate) replaced: Replaced,
     /// What was put there.
-    new: Source,
+    pub(crate) new: Source,
+}
+
+/// What the note says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) read: Digest,
+    pub(crate) new: Digest,
 }
 
 impl NewText {
     pub(crate) fn prepare(source: &Source, text: &[u8]) -> Result<Self, Error> {
         let scratch = Scratch::new(&source.folder)?;
-        let path = scratch.path("access");
+        let mut name = OsString::from(TEXT);
+        name.push(source.path.file_name().unwrap_or_default());
+        let path = scratch.path(&name);
         replace::write_like(&path, text, &source.file, &source.path)?;
+        Note { read: Digest::of(&source.text), new: Digest::of(text) }.write(&scratch)?;
+        point::pass("text-prepared");
         Ok(Self { scratch, path })
+    }
+
+    /// When it was written: seconds and nanoseconds since 1970.
+    pub(crate) fn mtime(&self) -> Result<(i64, i64), Error> {
+        let error = |source| Error::Write { path: self.path.clone(), source };
+        Ok(Identity::of(&self.path.metadata().map_err(error)?).mtime)
     }
 
     /// Puts the text in place of the source, if that is still what was read; else leaves everything as it is.
@@ -35,39 +64,78 @@ impl NewText {
             return Ok(None);
         }
         let new = Source::read(&self.path)?;
-        let replaced = replace::replace(&self.path, &source.path)?;
-        if let Some(kept) = &replaced.kept
-            && !source.is_still_at(kept)
-        {
-            // Saved between the look and the exchange: that text goes back to its place.
-            replace::replace(kept, &source.path)?;
-            return Ok(None);
-        }
-        Ok(Some(Put { _scratch: self.scratch, replaced, new }))
+        let error = |error| Error::Replace { path: source.path.clone(), source: error };
+        point::at("text-checked").map_err(error)?;
+        let expected = |kept: &Path| {
+            point::pass("text-replaced");
+            source.is_still_at(kept)
+        };
+        let replaced = replace::swap(&self.path, &source.path, expected)?;
+        Ok(replaced.map(|replaced| Put { _scratch: self.scratch, replaced, new }))
     }
+}
+
+impl Note {
+    fn write(&self, scratch: &Scratch) -> Result<(), Error> {
+        let path = scratch.path(NOTE);
+        let text = format!("{} {}\n", self.read, self.new);
+        let error = |source| Error::Write { path: path.clone(), source };
+        let mut file = File::options().write(true).create_new(true).open(&path).map_err(error)?;
+        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(error)?;
+        file.sync_all().map_err(error)
+    }
+
+    /// Whether the file is one of the two that it speaks of.
+    pub(crate) fn knows(&self, file: &Path) -> std::io::Result<bool> {
+        let digest = Digest::of_file(file)?;
+        Ok(digest == self.read || digest == self.new)
+    }
+
+    /// The note in a folder that was left; `None` if it had not been written to its end: then no name was changed.
+    pub(crate) fn read(folder: &Path) -> std::io::Result<Option<Self>> {
+        let text = match std::fs::read_to_string(folder.join(NOTE)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            text => text?,
+        };
+        let halves = text.strip_suffix('\n').and_then(|line| line.split_once(' '));
+        Ok(halves.and_then(|(read, new)| {
+            Some(Self { read: read.parse().ok()?, new: new.parse().ok()? })
+        }))
+    }
+}
+
+/// The name of the access file that a text in a folder of ours is meant for, by the text's name.
+pub(crate) fn meant_for(name: &OsStr) -> Option<&OsStr> {
+    use std::os::unix::ffi::OsStrExt;
+    let name = name.as_bytes().strip_prefix(TEXT.as_bytes()).filter(|name| !name.is_empty())?;
+    Some(OsStr::from_bytes(name))
 }
 
 /// Puts the old text back after a failure, if nobody has changed the new one since.
 pub(crate) fn put_back(put: Option<Put>, source: &Source, cause: Error) -> Error {
     let Some(put) = put else { return cause };
+    point::pass("put-back-begun");
     let lost = |why: String, cause: Error| Error::NotPutBack {
         path: source.path.clone(),
         why,
         cause: Box::new(cause),
     };
-    if !put.new.is_still_at(&source.path) {
-        return lost("others have changed it since".to_owned(), cause);
-    }
-    let done = match &put.replaced.kept {
-        Some(kept) => replace::rename(kept, &source.path).map_err(|error| error.to_string()),
-        None => NewText::prepare(source, &source.text)
-            .and_then(|text| replace::replace(&text.path, &source.path))
-            .map(drop)
-            .map_err(|error| error.to_string()),
+    let is_ours = |path: &Path| {
+        point::pass("put-back-replaced");
+        put.new.is_still_at(path)
     };
-    if let Err(why) = done {
-        return lost(why, cause);
+    let done = match &put.replaced.kept {
+        Some(kept) => replace::swap(kept, &source.path, is_ours),
+        None if put.new.is_still_at(&source.path) => NewText::prepare(source, &source.text)
+            .and_then(|text| replace::swap(&text.path, &source.path, is_ours)),
+        None => Ok(None),
+    };
+    match done {
+        Ok(Some(_)) => {}
+        Ok(None) => return lost("others have changed it since".to_owned(), cause),
+        Err(why) => return lost(why.to_string(), cause),
     }
     replace::sync(&source.folder);
+    point::pass("put-back-done");
     cause
 }

@@ -9,7 +9,7 @@
 //! lost), to be put back, inode and all, if what follows fails, and to have its mtime raised. Where the file system
 //! cannot do that, a plain rename does.
 //!
-//! A process that is killed leaves its folder behind; the next one that holds the lock removes it.
+//! A process that is killed leaves its folder behind; see [`crate::left`].
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write};
@@ -21,11 +21,11 @@ use rustix::fs::{CWD, Gid, RenameFlags, Uid, XattrFlags};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
-use crate::Error;
 use crate::live::open_plain;
+use crate::{Error, point};
 
 /// The names of our temporary folders begin with it.
-const PREFIX: &str = ".trytlsd-";
+pub(crate) const PREFIX: &str = ".trytlsd-";
 
 /// A temporary folder of ours; it goes when it is dropped.
 #[derive(Debug)]
@@ -36,30 +36,21 @@ impl Scratch {
     pub(crate) fn new(folder: &Path) -> Result<Self, Error> {
         let mut builder = tempfile::Builder::new();
         let builder = builder.prefix(PREFIX).permissions(PermissionsExt::from_mode(0o700));
-        let made = builder.tempdir_in(folder);
-        made.map(Self).map_err(|source| Error::Folder { folder: folder.into(), source })
+        let error = |source| Error::Folder { folder: folder.into(), source };
+        let made = Self(builder.tempdir_in(folder).map_err(error)?);
+        point::at("scratch-made").map_err(error)?;
+        Ok(made)
+    }
+
+    /// When it was made, by the clock of its file system: seconds and nanoseconds since 1970.
+    pub(crate) fn made(&self) -> io::Result<(i64, i64)> {
+        let metadata = self.0.path().metadata()?;
+        Ok((metadata.mtime(), metadata.mtime_nsec()))
     }
 
     /// A path in it.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.0.path().join(name)
-    }
-}
-
-/// Removes what a killed process left in the folder. Call it under the lock.
-pub(crate) fn sweep(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
-        if !ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
-        }
-        match std::fs::remove_dir_all(entry.path()) {
-            Ok(()) => {
-                tracing::info!(path = ?entry.path(), "removed what a killed trytlsd had left")
-            }
-            Err(error) => tracing::warn!(path = ?entry.path(), %error, "cannot remove this"),
-        }
     }
 }
 
@@ -75,6 +66,7 @@ pub(crate) fn write_like(
     let mut file =
         File::options().write(true).create_new(true).mode(0o600).open(path).map_err(error)?;
     file.write_all(bytes).map_err(error)?;
+    point::at("text-written").map_err(error)?;
     dress_like(&file, model, target)?;
     file.sync_all().map_err(error)
 }
@@ -155,7 +147,33 @@ pub(crate) fn replace(new: &Path, target: &Path) -> Result<Replaced, Error> {
     }
 }
 
-/// The same by plain rename; `target` need not be there.
+/// Puts the file `new` in the place of `target`, if `expected` says of the file that was replaced (by its new name) that
+/// it is the one that was to be; otherwise all stays as it is (`None`).
+///
+/// Nobody can look and rename in one step; but the names were exchanged, so what came out can be looked at, and put back.
+/// Others may have saved once more on top of ours until then: that comes out when theirs is put back, and being the
+/// newest it gets the name.
+pub(crate) fn swap(
+    new: &Path,
+    target: &Path,
+    expected: impl FnOnce(&Path) -> bool,
+) -> Result<Option<Replaced>, Error> {
+    let number = |path: &Path| path.metadata().ok().map(|m| (m.dev(), m.ino()));
+    let ours = number(new);
+    let replaced = replace(new, target)?;
+    let Some(kept) = &replaced.kept else { return Ok(Some(replaced)) };
+    if expected(kept) {
+        return Ok(Some(replaced));
+    }
+    replace(kept, target)?;
+    point::pass("text-undone");
+    if number(kept) != ours {
+        replace(kept, target)?;
+    }
+    Ok(None)
+}
+
+/// As [`replace`], by plain rename; `target` need not be there.
 fn overwrite(new: &Path, target: &Path) -> io::Result<Replaced> {
     let old = match open_plain(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -227,19 +245,5 @@ mod tests {
         if xattr_works {
             assert_eq!(xattr(File::open(&new).unwrap(), "user.note").unwrap(), b"kept");
         }
-    }
-
-    #[test]
-    fn leftovers_are_swept_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let left = Scratch::new(folder.path()).unwrap().0.keep();
-        put(&left.join("access"), "x", 0o600);
-        put(&folder.path().join(".trytlsd-file"), "x", 0o600);
-        std::fs::create_dir(folder.path().join("other")).unwrap();
-        sweep(folder.path());
-        let mut names: Vec<_> =
-            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        names.sort();
-        assert_eq!(names, [".trytlsd-file", "other"]);
     }
 }

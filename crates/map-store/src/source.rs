@@ -13,7 +13,7 @@ use crate::Error;
 use crate::live::open_plain;
 
 /// Bytes of an access file at most; a million entries are about 50 MB.
-const MAX_SIZE: u64 = 256 * 1024 * 1024;
+pub(crate) const MAX_SIZE: u64 = 256 * 1024 * 1024;
 
 /// The access file as it was read.
 #[derive(Debug)]
@@ -26,16 +26,18 @@ pub(crate) struct Source {
     pub(crate) text: Vec<u8>,
     /// The file that was read; its owner, mode and extended attributes are the model for the next one.
     pub(crate) file: File,
-    id: Identity,
+    /// What it was then.
+    pub(crate) id: Identity,
 }
 
-/// What changes when a file is saved.
+/// What changes when a file is saved, and not when its name does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
+pub(crate) struct Identity {
     dev: u64,
     ino: u64,
-    mtime: (i64, i64),
-    size: u64,
+    /// Seconds and nanoseconds since 1970.
+    pub(crate) mtime: (i64, i64),
+    pub(crate) size: u64,
 }
 
 impl Source {
@@ -106,7 +108,7 @@ fn open(path: &Path) -> Result<(File, Metadata), Why> {
 }
 
 impl Identity {
-    fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
         Self {
             dev: metadata.dev(),
             ino: metadata.ino(),

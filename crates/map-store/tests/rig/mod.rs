@@ -63,6 +63,7 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let access = folder.path().join("access");
         put(&access, text);
+        at_rest(&access);
         std::fs::set_permissions(&access, PermissionsExt::from_mode(0o640)).unwrap();
         let settings = Settings {
             map: access.clone(),
@@ -190,6 +191,14 @@ impl Rig {
 #[expect(clippy::disallowed_methods, reason = "nobody reads the test's file yet")]
 pub(crate) fn put(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
+}
+
+/// Makes the file one that was saved long ago, which nobody waits for.
+pub(crate) fn at_rest(path: &Path) {
+    use rustix::fs::{Timespec, Timestamps, futimens};
+    let at = Timespec { tv_sec: 1_763_000_000, tv_nsec: 0 };
+    let times = Timestamps { last_access: at, last_modification: at };
+    futimens(std::fs::File::open(path).unwrap(), &times).unwrap();
 }
 
 pub(crate) fn entry(key: &str) -> Managed {

@@ -1,0 +1,149 @@
+//! The access files that we replaced, kept open for a while: somebody may still write into them.
+//!
+//! A program that opened the access file before our rename and writes after it (`>>` in a script, an editor that saves
+//! in place) writes into a file that has no name any more. No rename can foresee that. So the last few are held open,
+//! and looked at with every change and every look: what was written there is brought into the file that has the name
+//! now.
+//!
+//! It is taken as a whole where the lines outside our block are still those that were replaced; else what was added at
+//! its end is added to the file of now; and where neither can be, it is kept beside under a name of its own, with a
+//! warning. What is written there after [`MAX`] further changes of ours, or after our end, is lost: so it is with every
+//! program that saves by rename.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+
+use access::block;
+
+use crate::digest::Digest;
+use crate::left::keep;
+use crate::new_text::{NewText, Put};
+use crate::replace::{self, Scratch};
+use crate::source::{Identity, MAX_SIZE, Source};
+use crate::{Error, FileStore, point};
+
+/// How many are held.
+const MAX: usize = 4;
+
+/// An access file that was replaced.
+#[derive(Debug)]
+pub(crate) struct Displaced {
+    file: File,
+    id: Identity,
+    /// Of what it held.
+    text: Digest,
+    /// Of the lines outside our block in it.
+    rest: Digest,
+}
+
+impl Displaced {
+    /// The file that `put` has replaced, which was read as `source`.
+    fn of(put: Put, source: &Source) -> Option<Self> {
+        let file = put.replaced.old?.ok()?;
+        let (text, rest) = (Digest::of(&source.text), Digest::of_rest(&source.text));
+        Some(Self { file, id: source.id, text, rest })
+    }
+
+    /// What it holds now, if that is something else.
+    fn written(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let id = Identity::of(&self.file.metadata()?);
+        if id == self.id {
+            return Ok(None);
+        }
+        let mut text = Vec::new();
+        self.file.rewind()?;
+        Read::by_ref(&mut self.file).take(MAX_SIZE).read_to_end(&mut text)?;
+        if Digest::of(&text) != self.text {
+            return Ok(Some(text));
+        }
+        self.id = id;
+        Ok(None)
+    }
+
+    /// The text of now with what was written here; `None` if the two cannot be brought together.
+    fn merged(&self, written: &[u8], live: &Source) -> Option<Vec<u8>> {
+        if Digest::of_rest(&live.text) == self.rest {
+            return Some(block::edit(written, &block::parse(&live.text).managed));
+        }
+        let length = usize::try_from(self.text.length()).ok()?;
+        let tail = written.get(length..).filter(|_| self.text.begins(written))?;
+        let mut text = live.text.clone();
+        if !text.is_empty() && !text.ends_with(b"\n") {
+            text.push(b'\n');
+        }
+        text.extend(tail);
+        Some(text)
+    }
+}
+
+impl FileStore {
+    /// Holds the file that was replaced.
+    pub(crate) fn hold_displaced(&mut self, put: Put, source: &Source) {
+        self.displaced.extend(Displaced::of(put, source));
+        let over = self.displaced.len().saturating_sub(MAX);
+        self.displaced.drain(..over);
+    }
+
+    /// Whether somebody has written into a file that we had replaced. One that cannot be read any more is let go.
+    pub(crate) fn has_displaced_writes(&mut self) -> bool {
+        let mut found = false;
+        self.displaced.retain_mut(|one| match one.written() {
+            Ok(written) => {
+                found |= written.is_some();
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot see whether others write into the access file that was replaced");
+                false
+            }
+        });
+        found
+    }
+
+    /// Brings what others wrote into files that we had replaced into the access file; whether there was any. Call it
+    /// under the lock.
+    pub(crate) fn rescue(&mut self) -> Result<bool, Error> {
+        let mut found = false;
+        for at in 0..self.displaced.len() {
+            let Some(one) = self.displaced.get_mut(at) else { break };
+            let error = |source| Error::Read { path: self.settings.access.clone(), source };
+            let Some(written) = one.written().map_err(error)? else { continue };
+            point::pass("displaced-found");
+            found = true;
+            let live = Source::read(&self.settings.access)?;
+            match one.merged(&written, &live) {
+                Some(text) => {
+                    // Saved meanwhile: the next look tries again.
+                    let Some(put) = NewText::prepare(&live, &text)?.put(&live)? else { continue };
+                    tracing::warn!(path = ?live.path, "brought in what others wrote into the file that was replaced");
+                    self.known_as(at, &written);
+                    self.hold_displaced(put, &live);
+                    return Ok(true);
+                }
+                None => {
+                    let scratch = Scratch::new(&live.folder)?;
+                    let path = scratch.path("saved");
+                    replace::write_like(&path, &written, &live.file, &live.path)?;
+                    let error = |source| Error::Write { path: live.path.clone(), source };
+                    let kept = keep(&path, &live.path).map_err(error)?;
+                    tracing::warn!(
+                        ?kept, path = ?live.path,
+                        "others wrote into the file that was replaced, and changed the new one too; look at both"
+                    );
+                    self.known_as(at, &written);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn known_as(&mut self, at: usize, written: &[u8]) {
+        let Some(one) = self.displaced.get_mut(at) else { return };
+        (one.text, one.rest) = (Digest::of(written), Digest::of_rest(written));
+        if let Ok(metadata) = one.file.metadata()
+            && metadata.len() == one.text.length()
+        {
+            one.id = Identity::of(&metadata);
+        }
+    }
+}
