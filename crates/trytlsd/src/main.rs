@@ -1,66 +1,7 @@
-//! trytlsd: turns TLS off for relays whose STARTTLS is broken, so that stuck mail flows again.
-//!
-//! This crate wires the house together: config, command line, the daemon's loop. What a line means, when failures become
-//! a decision and how the map is changed is known elsewhere; see docs/ARCHITECTURE.md.
+//! The program trytlsd. All of it is in the library of the same name.
 
-mod check;
-mod cli;
-mod clock;
-mod config;
-mod daemon;
-mod host;
-mod logging;
-mod mapper;
-mod matching;
-mod output;
-mod progress;
-mod reader;
-mod report;
-mod scan;
-mod tally;
-mod verdict;
-
-use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::cli::{Cli, Command};
-use crate::config::Config;
-use crate::output::{complain, is_closed_pipe};
-
-/// Something went wrong that is not the caller's fault.
-const FAILED: u8 = 1;
-
-/// The command line or the config is wrong.
-const MISUSED: u8 = 2;
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli.command) {
-        Ok(status) => ExitCode::from(status),
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            let status = if error.is::<config::Error>() { MISUSED } else { FAILED };
-            complain(error);
-            ExitCode::from(status)
-        }
-    }
-}
-
-fn run(command: Command) -> anyhow::Result<u8> {
-    match command {
-        Command::Run(args) => {
-            logging::start();
-            let config = load(args.config.as_deref())?;
-            daemon::run(&args, config)
-        }
-        Command::Scan(args) => scan::run(&args, &load(args.config.as_deref())?),
-        Command::Match(args) => matching::run(&args),
-        Command::CheckConfig(args) => check::run(&args, &load(args.config.as_deref())?),
-    }
-}
-
-fn load(path: Option<&Path>) -> Result<Config, config::Error> {
-    Config::load_or_default(path)
+    trytlsd::main()
 }
