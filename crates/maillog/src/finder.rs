@@ -20,6 +20,7 @@ use crate::cursor::unsigned;
 use crate::event::Event;
 use crate::kinds::Kinds;
 use crate::lines::{Lines, OF_ATTEMPTS, OF_NAMED};
+use crate::pending::Pending;
 use crate::ruleset::{TLS_SERVER, TRY_TLS};
 use crate::server::{SERVER, SERVER_ERROR};
 
@@ -77,6 +78,11 @@ enum Role {
 impl Finder {
     /// A finder of the kinds wanted.
     pub fn new(kinds: Kinds) -> Self {
+        Self::with_pending(kinds, Pending::default())
+    }
+
+    /// A finder that goes on with what waited when another one ended.
+    pub fn with_pending(kinds: Kinds, pending: Pending) -> Self {
         let mut searches = Vec::new();
         let mut search = |wanted: bool, literal: &'static str, role| {
             if wanted {
@@ -95,7 +101,17 @@ impl Finder {
             (kinds.any(Kinds::CLIENT_FAILURES), kinds.any(Kinds::CLIENT_SUCCESSES));
         search(successes, SERVER, Role::Line);
         search(failures && !successes, SERVER_ERROR, Role::Line);
-        Self { lines: Lines::new(kinds), searches }
+        Self { lines: Lines::with_joiner(kinds, pending.joiner()), searches }
+    }
+
+    /// What waits for its next line.
+    pub fn pending(&self) -> Pending {
+        Pending::of(self.lines.joiner())
+    }
+
+    /// Whether that has changed since the last call.
+    pub fn pending_changed(&mut self) -> bool {
+        self.lines.take_changed()
     }
 
     /// Finds the events of a block of whole lines, in their order. Lines end in `\n` or `\r\n`; the last one need not.

@@ -20,13 +20,13 @@ const CAUSE_LIFETIME: i64 = 120;
 /// Attempts, and causes, that are kept at most. One takes about 0.2 KB, 0.6 KB at most.
 const MOST: u16 = 8192;
 /// Bytes of a reason that are kept.
-const LONGEST_REASON: usize = 100;
+pub(crate) const LONGEST_REASON: usize = 100;
 
 /// What waits for its next line.
 #[derive(Debug)]
 pub(crate) struct Joiner {
-    causes: Table<Cause<'static>>,
-    attempts: Table<Attempt<'static>>,
+    pub(crate) causes: Table<Cause<'static>>,
+    pub(crate) attempts: Table<Attempt<'static>>,
 }
 
 impl Joiner {
@@ -76,6 +76,12 @@ impl Joiner {
     /// Whether an attempt may wait for a delivery line of this process. Never wrong when it says no.
     pub(crate) fn may_wait_for(&self, pid: u32) -> bool {
         self.attempts.may_know(pid)
+    }
+
+    /// Whether what waits has changed since the last call.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        let causes = self.causes.take_changed();
+        self.attempts.take_changed() || causes
     }
 
     /// A delivery line: the attempts of its process that it ends.

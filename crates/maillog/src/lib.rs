@@ -18,6 +18,7 @@ mod joiner;
 pub mod kinds;
 mod lines;
 mod owned;
+pub mod pending;
 pub mod plain;
 pub mod prefix;
 pub mod reading;

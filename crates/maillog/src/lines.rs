@@ -28,7 +28,17 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn new(kinds: Kinds) -> Self {
-        Self { kinds, splitter: Splitter::default(), joiner: Joiner::new() }
+        Self::with_joiner(kinds, Joiner::new())
+    }
+
+    /// Lines that go on with what waits.
+    pub(crate) fn with_joiner(kinds: Kinds, joiner: Joiner) -> Self {
+        Self { kinds, splitter: Splitter::default(), joiner }
+    }
+
+    /// Whether what waits has changed since the last call.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        self.joiner.take_changed()
     }
 
     pub(crate) fn joiner(&self) -> &Joiner {

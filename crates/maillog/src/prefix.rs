@@ -15,7 +15,7 @@ use crate::flaw::Flaw;
 use crate::stamp::{self, Stamp};
 
 /// The longest host and program name (RFC 5424, section 6: HOSTNAME 255 bytes).
-const LONGEST_NAME: usize = 255;
+pub(crate) const LONGEST_NAME: usize = 255;
 
 /// What stands before the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

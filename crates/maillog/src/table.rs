@@ -30,6 +30,8 @@ pub(crate) struct Table<T> {
     turn: u64,
     /// The turn at which the old are looked for next.
     next_sweep: u64,
+    /// Something was remembered or taken since this was last asked.
+    changed: bool,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ impl<T> Table<T> {
             lifetime,
             turn: 0,
             next_sweep: 0,
+            changed: false,
         }
     }
 
@@ -66,6 +69,7 @@ impl<T> Table<T> {
     /// Remembers one more item of the line's process.
     pub(crate) fn push(&mut self, line: &Prefix<'_>, item: T) {
         self.turn += 1;
+        self.changed = true;
         if self.items >= self.most_items {
             self.sweep(line);
             self.forget_the_silent();
@@ -103,6 +107,7 @@ impl<T> Table<T> {
         let Some(at) = entries.iter().position(|e| *e.host == *line.host) else {
             return Vec::new();
         };
+        self.changed = true;
         let entry = entries.swap_remove(at);
         if entries.is_empty() {
             self.entries.remove(&line.pid);
@@ -112,6 +117,19 @@ impl<T> Table<T> {
             *count -= 1;
         }
         if entry.is_old(line.stamp, self.lifetime) { Vec::new() } else { entry.items }
+    }
+
+    /// Whether something was remembered or taken since the last call.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Process, host, last stamp and items of all that is remembered, what was pushed last first.
+    pub(crate) fn latest_first(&self) -> impl Iterator<Item = (u32, &[u8], Stamp, &[T])> {
+        let mut all: Vec<(u32, &Entry<T>)> =
+            self.entries.iter().flat_map(|(pid, e)| e.iter().map(|e| (*pid, e))).collect();
+        all.sort_unstable_by_key(|(_, entry)| std::cmp::Reverse(entry.turn));
+        all.into_iter().map(|(pid, e)| (pid, &*e.host, e.last, &*e.items))
     }
 
     /// Forgets what is too old by the clock of the line's host. Next after as many pushes as there are entries, so
@@ -213,7 +231,7 @@ mod tests {
         }
         assert_eq!(table.take(&line("a", 9_999, 0)), [9_999]);
         assert_eq!(table.take(&line("a", 9_999 - 690, 0)), [9_999 - 690]);
-        assert_eq!(table.take(&line("a", 0, 0)), []);
+        assert_eq!(table.take(&line("a", 0, 0)), [0_u32; 0]);
         let counted: usize = table.entries.values().flatten().map(|e| e.items.len()).sum();
         assert_eq!(counted, table.items);
         for n in 0..1000 {

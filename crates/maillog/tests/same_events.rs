@@ -1,5 +1,6 @@
 //! The block search and the plain reader give the same events, whatever the block borders and the kinds wanted, on logs
-//! that mix all shapes, near misses, imitations and noise.
+//! that mix all shapes, near misses, imitations and noise. So does a finder that is ended at any line and begun anew with
+//! what was pending.
 
 use maillog::event::Event;
 use maillog::finder::Finder;
@@ -141,6 +142,18 @@ fn kinds() -> impl Strategy<Value = Kinds> {
         .prop_map(|kinds| kinds.into_iter().fold(Kinds::NONE, Kinds::with))
 }
 
+/// What happens after a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    None,
+    Block,
+    Restart,
+}
+
+fn cut() -> impl Strategy<Value = Cut> {
+    select(vec![Cut::None, Cut::Block, Cut::Restart])
+}
+
 fn plain(kinds: Kinds, log: &[u8]) -> Vec<Event<'_>> {
     let mut events = Vec::new();
     Plain::new(kinds).feed(log, &mut |event| events.push(event));
@@ -153,7 +166,7 @@ proptest! {
     #[test]
     fn block_search_and_plain_reader(
         lines in prop::collection::vec(line(), 1..60),
-        cuts in prop::collection::vec(any::<bool>(), 60),
+        cuts in prop::collection::vec(cut(), 60),
         kinds in kinds(),
         last_line_ends in any::<bool>(),
     ) {
@@ -169,13 +182,21 @@ proptest! {
 
         let mut in_blocks = Vec::new();
         let mut finder = Finder::new(kinds);
+        let mut kept = serde_json::to_string(&finder.pending()).unwrap();
         let (mut from, mut to) = (0, 0);
         let line_ends = log.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1);
         for (line_end, cut) in line_ends.zip(cuts.iter().cycle()) {
             to = line_end;
-            if *cut {
+            if *cut != Cut::None {
                 finder.feed(&log[from..to], &mut |event| in_blocks.push(event));
                 from = to;
+            }
+            if *cut == Cut::Restart {
+                // Kept only when it has changed, as a daemon does.
+                if finder.pending_changed() {
+                    kept = serde_json::to_string(&finder.pending()).unwrap();
+                }
+                finder = Finder::with_pending(kinds, serde_json::from_str(&kept).unwrap());
             }
         }
         prop_assert!(to <= log.len());
