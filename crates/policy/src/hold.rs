@@ -42,6 +42,9 @@ pub enum Hold {
     /// An entry of ours was taken out by hand.
     #[error("an entry was lifted by hand and its hold-off has not ended")]
     Lifted,
+    /// The relay has an entry for each of very many addresses already.
+    #[error("it has entries for too many addresses already")]
+    TooManyKeys,
     /// The map could not be changed; tried again later.
     #[error("the map could not be changed: {0}")]
     MapFailed(Box<str>),

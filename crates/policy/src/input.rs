@@ -29,7 +29,7 @@ pub enum Input<'a> {
 }
 
 /// The access file, as it was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look {
     /// The entries of our block.
     pub ours: Vec<Managed>,
@@ -50,11 +50,13 @@ pub enum MapState {
     Seen(Look),
     /// The relay's keys are in the file and in the map.
     Written(Relay<'static>, Vec<Key>),
+    /// The relay's keys are in neither any more.
+    Removed(Relay<'static>, Vec<Key>),
     /// Dry run: they were shown and not written.
     Withheld(Relay<'static>, Vec<Key>),
     /// The admin has entries of his own for these keys that say otherwise; says which.
     Contradicted(Relay<'static>, Vec<Key>, Box<str>),
-    /// They could not be written; file and map are as before.
+    /// They could not be written, or not be taken out; file and map are as before.
     Failed(Relay<'static>, Vec<Key>, Box<str>),
 }
 

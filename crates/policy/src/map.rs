@@ -26,11 +26,17 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
     match map {
         MapState::Loaded(look) => {
             compare(state, &look, now, outcome);
+            settle_all(state, &look, outcome);
             adopt(state, look);
-            settle_all(state);
         }
         MapState::Seen(look) => compare(state, &look, now, outcome),
         MapState::Written(relay, keys) => written(state, relay, keys, outcome),
+        MapState::Removed(relay, keys) => {
+            let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+            if let Some(standing) = record.standing_if_any() {
+                standing.removing.retain(|key| !keys.contains(key));
+            }
+        }
         MapState::Withheld(relay, keys) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
             settle(record, &keys);
@@ -44,6 +50,9 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
         }
         MapState::Failed(relay, keys, why) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+            if keys.iter().all(|key| record.removing().contains(key)) {
+                return; // Still to be taken out: tried again with the next tick.
+            }
             if settle(record, &keys) {
                 return; // TLS worked meanwhile: nothing is wanted any more.
             }
@@ -56,9 +65,13 @@ fn written(state: &mut State, relay: Relay<'static>, keys: Vec<Key>, outcome: &m
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     if settle(record, &keys) {
         // TLS worked meanwhile: what was written is taken out again.
-        outcome.effects.push(Effect::Edit(Edit { relay, add: Vec::new(), remove: keys }));
-        return;
+        return take_out(record, relay, keys, outcome);
     }
+    in_force(record, relay, keys, outcome);
+}
+
+/// The keys are in file and map.
+fn in_force(record: &mut Record, relay: Relay<'static>, keys: Vec<Key>, outcome: &mut Outcome) {
     let standing = record.standing();
     standing.told = None;
     standing.proposed.retain(|key| !keys.contains(key));
@@ -79,6 +92,26 @@ fn proven_at(key: &Key) -> Option<IpAddr> {
     }
 }
 
+/// The keys are to be taken out of the file. That is remembered until it is answered.
+fn take_out(record: &mut Record, relay: Relay<'static>, keys: Vec<Key>, outcome: &mut Outcome) {
+    if keys.is_empty() {
+        return;
+    }
+    let removing = &mut record.standing().removing;
+    let new = keys.iter().filter(|key| !removing.contains(key)).cloned();
+    removing.extend(new.collect::<Vec<_>>());
+    outcome.effects.push(Effect::Edit(Edit { relay, add: Vec::new(), remove: keys }));
+}
+
+/// What could not be taken out, or was not answered, is asked for again. To take out what is gone does nothing.
+pub(crate) fn remove_again(state: &mut State, outcome: &mut Outcome) {
+    for relay in relays(state, |record| !record.removing().is_empty()) {
+        let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
+        let remove = record.removing().to_vec();
+        outcome.effects.push(Effect::Edit(Edit { relay, add: Vec::new(), remove }));
+    }
+}
+
 /// The writing of these keys is answered. Whether TLS worked meanwhile.
 fn settle(record: &mut Record, answered: &[Key]) -> bool {
     let Some(standing) = record.standing_if_any() else { return false };
@@ -91,19 +124,36 @@ fn settle(record: &mut Record, answered: &[Key]) -> bool {
     cleared
 }
 
-/// At the start: edits of which the file knows nothing were never made. (Those that it knows were adopted.)
-fn settle_all(state: &mut State) {
-    for relay in relays(state, |record| matches!(record.work(), Work::Editing { .. })) {
-        if let Some(record) = state.relays.get_mut(relay.as_str()) {
-            record.standing().work = Work::Idle;
+/// At the start: what became of edits that were under way, by what the file says. Keys that are in it were written;
+/// where TLS worked meanwhile they are to be taken out. Keys that are not in it never were, or have been taken out.
+fn settle_all(state: &mut State, look: &Look, outcome: &mut Outcome) {
+    let is_there = |key: &Key| look.ours.iter().any(|entry| entry.key == *key);
+    let under_way = |record: &Record| !record.removing().is_empty() || !record.editing().is_empty();
+    for relay in relays(state, under_way) {
+        let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
+        let standing = record.standing();
+        let mut remove = std::mem::take(&mut standing.removing);
+        let mut written = Vec::new();
+        match std::mem::take(&mut standing.work) {
+            Work::Editing { keys, cleared: true } => remove.extend(keys),
+            Work::Editing { keys, cleared: false } => written = keys,
+            other => standing.work = other,
+        }
+        remove.retain(is_there);
+        written.retain(is_there);
+        take_out(record, relay.clone(), remove, outcome);
+        if !written.is_empty() {
+            in_force(record, relay, written, outcome);
         }
     }
 }
 
-/// At the start: the entries of our block are in force, whether or not the ledger knew.
+/// At the start: the entries of our block are in force, whether or not the ledger knew; but for those on their way out.
 fn adopt(state: &mut State, look: Look) {
     for entry in look.ours {
-        let known = state.relays.get(&entry.relay).is_some_and(|r| r.active().contains(&entry.key));
+        let known = state.relays.get(&entry.relay).is_some_and(|record| {
+            record.active().contains(&entry.key) || record.removing().contains(&entry.key)
+        });
         if known {
             continue;
         }
@@ -136,10 +186,7 @@ pub(crate) fn compare(state: &mut State, look: &Look, now: Timestamp, outcome: &
             record.standing().active.retain(|key| !keys.contains(key));
             outcome.changes.push(Change::Replaced(relay.clone(), keys));
         }
-        if !both.is_empty() {
-            let edit = Edit { relay: relay.clone(), add: Vec::new(), remove: both };
-            outcome.effects.push(Effect::Edit(edit));
-        }
+        take_out(record, relay.clone(), both, outcome);
         if missing.is_empty() {
             continue;
         }
@@ -217,6 +264,6 @@ pub(crate) fn on_proof(
     let Proof::Refuted(said) = proof else { return };
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     let remove = std::mem::take(&mut record.standing().active);
-    outcome.effects.push(Effect::Edit(Edit { relay: relay.clone(), add: Vec::new(), remove }));
+    take_out(record, relay.clone(), remove, outcome);
     hold_back(state, &relay, Hold::Refuted(said), outcome);
 }

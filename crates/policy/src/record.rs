@@ -27,6 +27,8 @@ pub(crate) struct Standing {
     pub(crate) active: Vec<Key>,
     pub(crate) proposed: Vec<Key>,
     pub(crate) work: Work,
+    /// Keys that are to be taken out, and may still be in the file.
+    pub(crate) removing: Vec<Key>,
     /// Until when a lifting by hand holds, in seconds since 1970.
     pub(crate) lifted_until: Option<u32>,
     /// The hold that was told last: the same one is not told again each time it is met.
@@ -63,6 +65,11 @@ pub struct Saved {
     proposed: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     editing: Vec<String>,
+    /// TLS worked while these were being written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    cleared: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    removing: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lifted_until: Option<u32>,
     last_seen: u32,
@@ -74,10 +81,10 @@ impl Saved {
         self.last_seen.into()
     }
 
-    /// Whether the record must be kept however old: an entry is in force, proposed or on its way, or was lifted.
+    /// Whether the record must be kept however old: an entry is in force, proposed, on its way in or out, or was lifted.
     pub fn stays(&self) -> bool {
-        let none = self.active.is_empty() && self.proposed.is_empty() && self.editing.is_empty();
-        !none || self.lifted_until.is_some()
+        let keys = [&self.active, &self.proposed, &self.editing, &self.removing];
+        keys.iter().any(|keys| !keys.is_empty()) || self.lifted_until.is_some()
     }
 }
 
@@ -108,6 +115,8 @@ impl Record {
             active: text(self.active()),
             proposed: text(self.proposed()),
             editing: text(self.editing()),
+            cleared: matches!(self.work(), Work::Editing { cleared: true, .. }),
+            removing: text(self.removing()),
             lifted_until: self.standing.as_ref().and_then(|standing| standing.lifted_until),
             last_seen: self.last_seen,
         }
@@ -120,12 +129,13 @@ impl Record {
         };
         let work = match keys(saved.editing) {
             editing if editing.is_empty() => Work::Idle,
-            keys => Work::Editing { keys, cleared: false },
+            keys => Work::Editing { keys, cleared: saved.cleared },
         };
         let standing = Standing {
             active: keys(saved.active),
             proposed: keys(saved.proposed),
             work,
+            removing: keys(saved.removing),
             lifted_until: saved.lifted_until,
             told: None,
         };
@@ -171,6 +181,11 @@ impl Record {
         }
     }
 
+    /// Whether an entry was lifted by hand, however long ago.
+    pub(crate) fn has_hold_off(&self) -> bool {
+        self.standing.as_ref().is_some_and(|standing| standing.lifted_until.is_some())
+    }
+
     /// Whether an entry was lifted by hand and its hold-off has not ended.
     pub(crate) fn is_lifted(&self, now: Timestamp) -> bool {
         let until = self.standing.as_ref().and_then(|standing| standing.lifted_until);
@@ -209,7 +224,12 @@ impl Record {
         self.active().iter().chain(self.proposed()).chain(self.editing())
     }
 
-    fn editing(&self) -> &[Key] {
+    /// The keys that are to be taken out, and may still be in the file.
+    pub(crate) fn removing(&self) -> &[Key] {
+        self.standing.as_ref().map_or(&[], |standing| &standing.removing)
+    }
+
+    pub(crate) fn editing(&self) -> &[Key] {
         match self.work() {
             Work::Editing { keys, .. } => keys,
             Work::Idle | Work::Asking(_) | Work::Held(_) => &[],
@@ -223,7 +243,8 @@ impl Row for Record {
     }
 
     fn must_stay(&self) -> bool {
-        let lifted = self.standing.as_ref().is_some_and(|standing| standing.lifted_until.is_some());
-        lifted || !self.active().is_empty() || !self.editing().is_empty()
+        let lifted = self.has_hold_off();
+        let keys = [self.active(), self.editing(), self.removing()];
+        lifted || keys.iter().any(|keys| !keys.is_empty())
     }
 }

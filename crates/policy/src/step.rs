@@ -22,6 +22,9 @@ use crate::record::{Record, Work};
 use crate::rules::KeyMode;
 use crate::state::State;
 
+/// Entries in force for one relay at most. One that comes with ever new addresses is no case for entries by address.
+const MOST_KEYS: usize = 64;
+
 /// What a step brought about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -44,6 +47,8 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
         Input::Request(Request::Arm) => arm(state, now, &mut outcome),
         Input::Request(Request::Resume) => resume(state, now, &mut outcome),
         Input::Tick => {
+            end_hold_offs(state, now);
+            map::remove_again(state, &mut outcome);
             retry(state, now, &mut outcome);
             if let Some(look) = state.too_early.take() {
                 map::compare(state, &look, now, &mut outcome);
@@ -191,6 +196,9 @@ fn decide(
         record.standing().work = Work::Idle;
         return;
     }
+    if record.active().len() + keys.len() > MOST_KEYS {
+        return hold_back(state, relay, Hold::TooManyKeys, outcome);
+    }
     let weight = record.evidence.weigh(&state.rules, now);
     let why = match (record.active().is_empty(), weight.stuck) {
         (false, _) => "mail was stuck at a further address".to_owned(),
@@ -199,7 +207,9 @@ fn decide(
         (true, stuck) => format!("{stuck} stuck attempts within {:#}", weight.span),
     };
     let add = keys.iter().map(|key| managed(relay, key.clone(), &why, now)).collect();
-    record.standing().work = Work::Editing { keys, cleared: false };
+    let standing = record.standing();
+    standing.removing.retain(|key| !keys.contains(key));
+    standing.work = Work::Editing { keys, cleared: false };
     let relay = relay.clone().into_owned();
     outcome.effects.push(Effect::Edit(Edit { relay, add, remove: Vec::new() }));
 }
@@ -231,6 +241,17 @@ pub(crate) fn hold_back(state: &mut State, relay: &Relay<'_>, hold: Hold, outcom
         return;
     }
     outcome.changes.push(Change::Held(relay.clone().into_owned(), hold));
+}
+
+/// A hold-off that has ended is forgotten: the record may leave like any other.
+fn end_hold_offs(state: &mut State, now: Timestamp) {
+    for relay in relays(state, |record| record.has_hold_off() && !record.is_lifted(now)) {
+        if let Some(standing) =
+            state.relays.get_mut(relay.as_str()).and_then(Record::standing_if_any)
+        {
+            standing.lifted_until = None;
+        }
+    }
 }
 
 /// What dry run has shown goes through the guards again.

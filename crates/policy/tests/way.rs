@@ -1,138 +1,17 @@
-//! The way of a relay through the heart, told as a story: each line is an input, what comes of it stands below.
+//! The way of a relay through the heart, told as a story.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
-use jiff::Timestamp;
-use maillog::event::{Attempt, Event, Fault, Stuck, Success, What};
+mod story;
+
+use maillog::event::Fault;
 use maillog::relay::Relay;
-use maillog::stamp::Stamp;
-use policy::fact::{Answer, Fact, Ptr, PtrName};
-use policy::input::{Change, Effect, Input, Look, MapState, Proof, Request};
+use policy::fact::{Answer, Fact, Ptr};
+use policy::input::{Effect, Input, MapState, Proof, Request};
 use policy::rules::{KeyMode, Rules};
 use policy::state::State;
-use policy::step::{Outcome, step};
-
-struct Story {
-    state: State,
-    minute: i64,
-    dry_run: bool,
-    map_fails: bool,
-    told: Vec<String>,
-}
-
-impl Story {
-    fn new(rules: Rules) -> Self {
-        let never = policy::never::NeverList(vec!["127.0.0.0/8".parse().unwrap()]);
-        let rules = Rules { never, ..rules };
-        Self { state: State::new(rules), minute: 0, dry_run: false, map_fails: false, told: vec![] }
-    }
-
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + self.minute * 60).unwrap()
-    }
-
-    fn wait(&mut self, minutes: i64) -> &mut Self {
-        self.minute += minutes;
-        self
-    }
-
-    fn event(&mut self, what: What<'_>) -> &mut Self {
-        let event = Event { stamp: Stamp::Full(self.now()), host: "mx1".into(), pid: 7, what };
-        self.input(Input::Event(&event))
-    }
-
-    fn stuck_as(&mut self, fault: Fault, code: u16, relay: &str, address: &str) -> &mut Self {
-        let attempt =
-            Attempt { relay: Relay::parse(relay.as_bytes()).unwrap(), fault, code, cause: None };
-        let address = (!address.is_empty()).then(|| address.parse().unwrap());
-        let queue_id = "6AN00000000001".into();
-        self.event(What::Stuck(Box::new(Stuck { attempt, address, queue_id, recipients: vec![] })))
-    }
-
-    fn stuck(&mut self, relay: &str, address: &str) -> &mut Self {
-        self.stuck_as(Fault::Software, 454, relay, address)
-    }
-
-    fn success(&mut self, relay: &str) -> &mut Self {
-        let relay = Relay::parse(relay.as_bytes()).unwrap();
-        self.event(What::Success(Success { relay, version: "TLSv1.3".into(), verify: "OK".into() }))
-    }
-
-    fn ptr(&mut self, address: &str, name: &str) -> &mut Self {
-        let names = match name {
-            "" => vec![],
-            name => vec![PtrName { name: name.into(), confirmed: true }],
-        };
-        let fact = Fact::Ptr(address.parse().unwrap(), Answer::Known(Ptr { names }));
-        self.input(Input::Fact(fact))
-    }
-
-    fn input(&mut self, input: Input<'_>) -> &mut Self {
-        let now = self.now();
-        let outcome = step(&mut self.state, input, now);
-        self.tell(outcome)
-    }
-
-    /// Tells what came of it, and plays the map: edits are written, withheld or fail.
-    fn tell(&mut self, outcome: Outcome) -> &mut Self {
-        for change in &outcome.changes {
-            self.told.push(match change {
-                Change::Candidate(relay, weight) => {
-                    format!("candidate {relay}: {} in {:#}", weight.stuck, weight.span)
-                }
-                Change::Held(relay, hold) => format!("held {relay}: {hold}"),
-                Change::Proposed(relay, keys) => format!("proposed {relay}: {}", list(keys)),
-                Change::Active(relay, keys) => format!("active {relay}: {}", list(keys)),
-                Change::Proven(relay, proof) => format!("proof {relay}: {proof:?}"),
-                Change::Lifted(relay, keys, until) => {
-                    let days = (i64::from(*until) - self.now().as_second()) / 86_400;
-                    format!("lifted {relay}: {} for {days} days", list(keys))
-                }
-                Change::Replaced(relay, keys) => format!("replaced {relay}: {}", list(keys)),
-                Change::PutBack(relay, keys) => format!("put back {relay}: {}", list(keys)),
-                Change::Cleared(relay) => format!("cleared {relay}"),
-            });
-        }
-        for effect in outcome.effects {
-            match effect {
-                Effect::Ask(question) => self.told.push(format!("ask {question:?}")),
-                Effect::Prove(relay, _) => self.told.push(format!("prove {relay}")),
-                Effect::Edit(edit) => {
-                    let keys: Vec<_> = edit.add.iter().map(|entry| entry.key.clone()).collect();
-                    self.told.push(format!("edit +{} -{}", list(&keys), list(&edit.remove)));
-                    if keys.is_empty() {
-                        continue;
-                    }
-                    let answer = match (self.map_fails, self.dry_run) {
-                        (true, _) => MapState::Failed(edit.relay, keys, "disk full".into()),
-                        (_, true) => MapState::Withheld(edit.relay, keys),
-                        _ => MapState::Written(edit.relay, keys),
-                    };
-                    self.input(Input::Map(answer));
-                }
-            }
-        }
-        self
-    }
-
-    fn expect(&mut self, expect: &[&str]) -> &mut Self {
-        assert_eq!(std::mem::take(&mut self.told), expect);
-        self
-    }
-}
-
-fn list(keys: &[access::key::Key]) -> String {
-    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-}
-
-const MX: &str = "mx.example.org";
-const ASK: &str = "ask Ptr(192.0.2.1)";
-
-/// Three stuck attempts over half an hour.
-fn three(story: &mut Story) -> &mut Story {
-    story.stuck(MX, "192.0.2.1").wait(15).stuck(MX, "192.0.2.1").wait(15).expect(&[]);
-    story.stuck(MX, "192.0.2.1").expect(&["candidate mx.example.org: 3 in 30m", ASK])
-}
+use policy::step::step;
+use story::{ASK, MX, Story, active, look, three};
 
 #[test]
 fn a_relay_that_stays_broken_gets_its_entry() {
@@ -286,40 +165,12 @@ fn a_name_beneath_which_another_relay_was_seen_is_written_as_its_address() {
     assert_eq!(story.told[0], "edit +192.0.2.1 -");
 }
 
-fn entry(key: &str) -> access::managed::Managed {
-    access::managed::Managed {
-        key: key.parse().unwrap(),
-        relay: MX.into(),
-        why: "3 stuck attempts".into(),
-        since: Timestamp::from_second(1_800_000_000).unwrap(),
-        until: None,
-    }
-}
-
-/// The access file as others left it: our entries in it, `block` and `rest_changed`, and the admin's own lines.
-fn look(ours: &[&str], block: bool, rest_changed: bool, admins: &[&str]) -> Look {
-    Look {
-        ours: ours.iter().map(|key| entry(key)).collect(),
-        block,
-        rest_changed,
-        admins: admins.iter().map(|key| key.parse().unwrap()).collect(),
-    }
-}
-
 #[test]
 fn entries_found_at_the_start_are_in_force() {
     let mut story = Story::new(Rules::default());
     story.input(Input::Map(MapState::Loaded(look(&[MX], true, false, &[]))));
     story.stuck(MX, "192.0.2.1").wait(20).stuck(MX, "192.0.2.1").wait(20).stuck(MX, "192.0.2.1");
     story.expect(&[]);
-}
-
-/// A relay with an entry for its address.
-fn active() -> Story {
-    let mut story = Story::new(Rules::default());
-    three(&mut story).ptr("192.0.2.1", "");
-    story.told.clear();
-    story
 }
 
 #[test]
@@ -360,35 +211,6 @@ fn an_entry_of_the_admins_own_replaces_ours() {
     let mut story = active();
     story.input(Input::Map(MapState::Seen(look(&[], true, true, &["192.0.2.1"]))));
     story.expect(&["replaced mx.example.org: 192.0.2.1"]);
-}
-
-/// Killed between the intention and the edit, or between the edit and its answer: the file says which.
-#[test]
-fn an_edit_under_way_is_settled_by_the_file() {
-    let restart = |ours: &[&str]| {
-        let mut story = Story::new(Rules::default());
-        three(&mut story);
-        // The process ends before the edit is answered.
-        let fact = Fact::Ptr("192.0.2.1".parse().unwrap(), Answer::Known(Ptr { names: vec![] }));
-        let now = story.now();
-        assert_eq!(step(&mut story.state, Input::Fact(fact), now).effects.len(), 1);
-        story.state = reload(&story.state);
-        story.input(Input::Map(MapState::Loaded(look(ours, !ours.is_empty(), false, &[]))));
-        story.input(Input::Request(Request::Resume));
-        story
-    };
-    restart(&["192.0.2.1"]).expect(&[]).stuck(MX, "192.0.2.1").expect(&[]);
-    restart(&[])
-        .expect(&["candidate mx.example.org: 3 in 30m", ASK])
-        .ptr("192.0.2.1", "")
-        .expect(&["edit +192.0.2.1 -", "active mx.example.org: 192.0.2.1", "prove mx.example.org"]);
-}
-
-/// Saved as the ledger does, and restored.
-fn reload(state: &State) -> State {
-    let saved = state.record(MX).map(|record| serde_json::to_string(&record.save()).unwrap());
-    let relays = saved.into_iter().map(|text| (MX.into(), serde_json::from_str(&text).unwrap()));
-    State::restored(state.rules().clone(), relays, [])
 }
 
 /// A second address that is stuck while the map is rebuilt is not what the entry is proven at.

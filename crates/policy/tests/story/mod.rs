@@ -1,0 +1,182 @@
+//! A relay's story: each line is an input, what comes of it stands below.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "test code, though outside of the test functions")]
+
+use jiff::Timestamp;
+use maillog::event::{Attempt, Event, Fault, Stuck, Success, What};
+use maillog::relay::Relay;
+use maillog::stamp::Stamp;
+use policy::fact::{Answer, Fact, Ptr, PtrName};
+use policy::input::{Change, Effect, Input, Look, MapState};
+use policy::rules::Rules;
+use policy::state::State;
+use policy::step::{Outcome, step};
+
+pub(crate) struct Story {
+    pub(crate) state: State,
+    pub(crate) minute: i64,
+    pub(crate) dry_run: bool,
+    pub(crate) map_fails: bool,
+    pub(crate) told: Vec<String>,
+}
+
+impl Story {
+    pub(crate) fn new(rules: Rules) -> Self {
+        let never = policy::never::NeverList(vec!["127.0.0.0/8".parse().unwrap()]);
+        let rules = Rules { never, ..rules };
+        Self { state: State::new(rules), minute: 0, dry_run: false, map_fails: false, told: vec![] }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + self.minute * 60).unwrap()
+    }
+
+    pub(crate) fn wait(&mut self, minutes: i64) -> &mut Self {
+        self.minute += minutes;
+        self
+    }
+
+    pub(crate) fn event(&mut self, what: What<'_>) -> &mut Self {
+        let event = Event { stamp: Stamp::Full(self.now()), host: "mx1".into(), pid: 7, what };
+        self.input(Input::Event(&event))
+    }
+
+    pub(crate) fn stuck_as(
+        &mut self,
+        fault: Fault,
+        code: u16,
+        relay: &str,
+        address: &str,
+    ) -> &mut Self {
+        let attempt =
+            Attempt { relay: Relay::parse(relay.as_bytes()).unwrap(), fault, code, cause: None };
+        let address = (!address.is_empty()).then(|| address.parse().unwrap());
+        let queue_id = "6AN00000000001".into();
+        self.event(What::Stuck(Box::new(Stuck { attempt, address, queue_id, recipients: vec![] })))
+    }
+
+    pub(crate) fn stuck(&mut self, relay: &str, address: &str) -> &mut Self {
+        self.stuck_as(Fault::Software, 454, relay, address)
+    }
+
+    pub(crate) fn success(&mut self, relay: &str) -> &mut Self {
+        let relay = Relay::parse(relay.as_bytes()).unwrap();
+        self.event(What::Success(Success { relay, version: "TLSv1.3".into(), verify: "OK".into() }))
+    }
+
+    pub(crate) fn ptr(&mut self, address: &str, name: &str) -> &mut Self {
+        let names = match name {
+            "" => vec![],
+            name => vec![PtrName { name: name.into(), confirmed: true }],
+        };
+        let fact = Fact::Ptr(address.parse().unwrap(), Answer::Known(Ptr { names }));
+        self.input(Input::Fact(fact))
+    }
+
+    pub(crate) fn input(&mut self, input: Input<'_>) -> &mut Self {
+        let now = self.now();
+        let outcome = step(&mut self.state, input, now);
+        self.tell(outcome)
+    }
+
+    /// Tells what came of it, and plays the map: edits are written, withheld or fail.
+    pub(crate) fn tell(&mut self, outcome: Outcome) -> &mut Self {
+        for change in &outcome.changes {
+            self.told.push(match change {
+                Change::Candidate(relay, weight) => {
+                    format!("candidate {relay}: {} in {:#}", weight.stuck, weight.span)
+                }
+                Change::Held(relay, hold) => format!("held {relay}: {hold}"),
+                Change::Proposed(relay, keys) => format!("proposed {relay}: {}", list(keys)),
+                Change::Active(relay, keys) => format!("active {relay}: {}", list(keys)),
+                Change::Proven(relay, proof) => format!("proof {relay}: {proof:?}"),
+                Change::Lifted(relay, keys, until) => {
+                    let days = (i64::from(*until) - self.now().as_second()) / 86_400;
+                    format!("lifted {relay}: {} for {days} days", list(keys))
+                }
+                Change::Replaced(relay, keys) => format!("replaced {relay}: {}", list(keys)),
+                Change::PutBack(relay, keys) => format!("put back {relay}: {}", list(keys)),
+                Change::Cleared(relay) => format!("cleared {relay}"),
+            });
+        }
+        for effect in outcome.effects {
+            match effect {
+                Effect::Ask(question) => self.told.push(format!("ask {question:?}")),
+                Effect::Prove(relay, _) => self.told.push(format!("prove {relay}")),
+                Effect::Edit(edit) => {
+                    let keys: Vec<_> = edit.add.iter().map(|entry| entry.key.clone()).collect();
+                    self.told.push(format!("edit +{} -{}", list(&keys), list(&edit.remove)));
+                    if keys.is_empty() {
+                        let answer = match self.map_fails {
+                            true => MapState::Failed(edit.relay, edit.remove, "disk full".into()),
+                            false => MapState::Removed(edit.relay, edit.remove),
+                        };
+                        self.input(Input::Map(answer));
+                        continue;
+                    }
+                    let answer = match (self.map_fails, self.dry_run) {
+                        (true, _) => MapState::Failed(edit.relay, keys, "disk full".into()),
+                        (_, true) => MapState::Withheld(edit.relay, keys),
+                        _ => MapState::Written(edit.relay, keys),
+                    };
+                    self.input(Input::Map(answer));
+                }
+            }
+        }
+        self
+    }
+
+    pub(crate) fn expect(&mut self, expect: &[&str]) -> &mut Self {
+        assert_eq!(std::mem::take(&mut self.told), expect);
+        self
+    }
+}
+
+pub(crate) fn list(keys: &[access::key::Key]) -> String {
+    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+pub(crate) const MX: &str = "mx.example.org";
+pub(crate) const ASK: &str = "ask Ptr(192.0.2.1)";
+
+/// Three stuck attempts over half an hour.
+pub(crate) fn three(story: &mut Story) -> &mut Story {
+    story.stuck(MX, "192.0.2.1").wait(15).stuck(MX, "192.0.2.1").wait(15).expect(&[]);
+    story.stuck(MX, "192.0.2.1").expect(&["candidate mx.example.org: 3 in 30m", ASK])
+}
+
+pub(crate) fn entry(key: &str) -> access::managed::Managed {
+    access::managed::Managed {
+        key: key.parse().unwrap(),
+        relay: MX.into(),
+        why: "3 stuck attempts".into(),
+        since: Timestamp::from_second(1_800_000_000).unwrap(),
+        until: None,
+    }
+}
+
+/// The access file as others left it: our entries in it, `block` and `rest_changed`, and the admin's own lines.
+pub(crate) fn look(ours: &[&str], block: bool, rest_changed: bool, admins: &[&str]) -> Look {
+    Look {
+        ours: ours.iter().map(|key| entry(key)).collect(),
+        block,
+        rest_changed,
+        admins: admins.iter().map(|key| key.parse().unwrap()).collect(),
+    }
+}
+
+/// A relay with an entry for its address.
+pub(crate) fn active() -> Story {
+    let mut story = Story::new(Rules::default());
+    three(&mut story).ptr("192.0.2.1", "");
+    story.told.clear();
+    story
+}
+
+/// Saved as the ledger does, and restored.
+pub(crate) fn reload(state: &State) -> State {
+    let saved = state.record(MX).map(|record| serde_json::to_string(&record.save()).unwrap());
+    let relays = saved.into_iter().map(|text| (MX.into(), serde_json::from_str(&text).unwrap()));
+    State::restored(state.rules().clone(), relays, [])
+}
