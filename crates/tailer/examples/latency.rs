@@ -31,7 +31,7 @@ fn idle() -> io::Result<()> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("mail.log");
     File::create(&path)?;
-    let mut tail = Tail::new([path], Start::End, Options::default());
+    let mut tail = Tail::new([(path, Start::End)], Options::default());
     while !matches!(tail.next_within(Duration::from_millis(100)), Next::Quiet) {}
     let (cpu_before, sleeps_before) = (cpu(ClockId::ProcessCPUTime), sleeps()?);
     let quiet = matches!(tail.next_within(Duration::from_secs(60)), Next::Quiet);
@@ -49,7 +49,7 @@ fn main() -> io::Result<()> {
     let mut log = OpenOptions::new().append(true).create(true).open(&path)?;
     for events in [true, false] {
         let options = Options { events, ..Options::default() };
-        let mut tail = Tail::new([path.clone()], Start::End, options);
+        let mut tail = Tail::new([(path.clone(), Start::End)], options);
         let waker = tail.waker();
         let (arrived, arrivals) = mpsc::channel();
         let thread = thread::spawn(move || {

@@ -74,6 +74,12 @@ pub enum Error {
         /// What the decoder said.
         source: io::Error,
     },
+    /// The rotated files beside the log are renamed faster than they can be looked at.
+    #[error("the files beside {path:?} are renamed all the time; its place cannot be looked for")]
+    Unsteady {
+        /// The log.
+        path: PathBuf,
+    },
     /// The file is compressed in a way that is not read here.
     #[error(
         "cannot read {path:?}: it is packed with {tool}; use `{tool} -dc FILE | trytlsd scan -`"

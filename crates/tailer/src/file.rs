@@ -4,11 +4,14 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
 use crate::error::Error;
 use crate::lines::{Lines, MAX_LINE};
+use crate::place::Mark;
+use crate::witness::Witness;
 
 /// Which file: its device and inode.
 ///
@@ -32,7 +35,8 @@ impl FileId {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub(crate) id: FileId,
-    pub(crate) size: u64,
+    /// When it was last written.
+    pub(crate) mtime: Option<SystemTime>,
 }
 
 impl Seen {
@@ -48,7 +52,7 @@ impl Seen {
         if !metadata.is_file() {
             return Err(Error::NotRegular { path: path.to_owned() });
         }
-        Ok(Self { id: FileId::of(metadata), size: metadata.len() })
+        Ok(Self { id: FileId::of(metadata), mtime: metadata.modified().ok() })
     }
 }
 
@@ -57,7 +61,20 @@ impl Seen {
 pub(crate) struct LogFile {
     file: File,
     pub(crate) id: FileId,
+    /// When it had last been written, as far as is known.
+    pub(crate) mtime: Option<SystemTime>,
     pub(crate) lines: Lines,
+}
+
+/// What one read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// The end of the file as it is now.
+    End,
+    More,
+    /// The bytes before those that were to be read are not the ones that were read: the file was cut, and may have
+    /// grown since. What was read and not given out is worth nothing.
+    Changed,
 }
 
 impl LogFile {
@@ -75,12 +92,12 @@ impl LogFile {
             .open(path)
             .map_err(|e| Error::open(path, e))?;
         let seen = Seen::of(path, &file.metadata().map_err(|e| Error::open(path, e))?)?;
-        Ok(Self { file, id: seen.id, lines: Lines::new() })
+        Ok(Self { file, id: seen.id, mtime: seen.mtime, lines: Lines::new() })
     }
 
     /// Goes to the start of the last line, if that is still being written, else to the end.
     pub(crate) fn skip_to_end(&mut self) -> io::Result<()> {
-        let size = self.file.metadata()?.len();
+        let size = self.size()?;
         let mut tail = vec![0; size.min(MAX_LINE as u64 + 1) as usize];
         let from = size - tail.len() as u64;
         match self.file.read_exact_at(&mut tail, from) {
@@ -94,16 +111,77 @@ impl LogFile {
         self.go_to(from + after as u64)
     }
 
-    /// Goes to `offset` and forgets what was read and not given out.
+    /// Goes to `offset`, or to the beginning if the file is shorter, and forgets what was read and not given out.
     pub(crate) fn go_to(&mut self, offset: u64) -> io::Result<()> {
+        let (offset, witness) = match Witness::of(&self.file, offset)? {
+            Some(witness) => (offset, witness),
+            None => (0, Witness::default()),
+        };
+        self.start_from(offset, witness)
+    }
+
+    /// Goes to a mark, if this is the marked file or a copy of it; whether it is.
+    pub(crate) fn go_to_mark(&mut self, mark: &Mark) -> io::Result<bool> {
+        match Witness::of(&self.file, mark.offset)? {
+            Some(witness) if mark.is_of(&witness) => {
+                self.start_from(mark.offset, witness).map(|()| true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn start_from(&mut self, offset: u64, witness: Witness) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(offset))?;
-        self.lines.restart(offset);
+        self.lines.restart(offset, witness);
         Ok(())
     }
 
-    /// Reads once, at most 256 KiB. 0 is the end of the file as it is now.
-    pub(crate) fn fill(&mut self) -> io::Result<usize> {
-        self.lines.fill(&mut self.file)
+    /// Goes to the beginning of the file, which was cut.
+    pub(crate) fn restart(&mut self) -> io::Result<()> {
+        self.mtime = self.file.metadata()?.modified().ok();
+        self.go_to(0)
+    }
+
+    /// How far it was given out.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark::new(self.id, self.lines.offset(), self.lines.witness())
+    }
+
+    /// How large it is, in bytes.
+    pub(crate) fn size(&self) -> io::Result<u64> {
+        self.file.metadata().map(|metadata| metadata.len())
+    }
+
+    /// Reads from `offset` without moving; fewer bytes than `buf` holds only at the end.
+    pub(crate) fn peek(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// The descriptor, at the beginning of the file.
+    pub(crate) fn into_file(mut self) -> io::Result<File> {
+        self.file.rewind()?;
+        Ok(self.file)
+    }
+
+    /// Reads once, at most 256 KiB, and then makes sure that the bytes before are still those that were read: a file
+    /// that was cut and has grown past the place looks as if it had been appended to. Looking after the read leaves no
+    /// gap between the two.
+    pub(crate) fn fill(&mut self) -> io::Result<Filled> {
+        let (offset, before) = (self.lines.read_to(), self.lines.read_witness());
+        let read = self.lines.fill(&mut self.file)?;
+        if Witness::of(&self.file, offset)?.is_none_or(|now| now != before) {
+            return Ok(Filled::Changed);
+        }
+        Ok(if read == 0 { Filled::End } else { Filled::More })
     }
 }
 

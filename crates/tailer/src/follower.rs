@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | renamed, a new one in its place | the old descriptor is read to its end, then the new file from 0; see below |
 //! | renamed or removed, nothing in its place | the old descriptor is followed on; [`State::Missing`] |
-//! | copied and truncated (size below what was read) | read from 0; a half-written line is dropped: its rest is gone |
+//! | copied and truncated (copytruncate) | the rest of the copy is read, then the file from 0; without a copy, a half-written line is dropped: its rest is gone |
+//! | cut, and grown past what was read, or to the same size | the same: the bytes before the place are other ones |
+//! | came and went between two looks (two rotations) | read whole, between those before and after it |
 //! | a link is turned to another file, a directory is replaced | as renamed |
 //! | renamed back while the former file is still held | followed on from where it was |
 //! | not there, not permitted, a directory, a pipe | waited for; see [`State`] |
@@ -18,18 +20,26 @@
 //! **Pipes** are refused ([`Error::NotRegular`]): a pipe has no place to come back to, so a restart would lose lines.
 //! For rsyslog, a file or the journal does the same job.
 //!
-//! What is not seen yet: a file that shrank and grew past the old offset between two looks, and a file that came and
-//! went between two looks. Both need a stored witness of what was read.
+//! **What cannot be read.** What was cut before it was looked at and is in no copy. What is written to a renamed file
+//! after it was let go. What came and went between two looks while no line had ever been given out, or once the file
+//! that had been read last was removed, for then nothing tells what is newer. What lies beyond an equal beginning: a
+//! file that was cut and has the same first bytes and the same ones before the place is taken for the same.
 //!
 //! What an attacker could try: nothing beyond what the [crate] names; who can rename the log can write it as well.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::begin::{Begin, Loss, Start};
 use crate::error::Error;
-use crate::file::{FileId, LogFile, Seen};
+use crate::file::{FileId, Filled, LogFile, Seen};
+use crate::former::{Drained, Formers};
+use crate::held::Held;
 use crate::lines::Block;
+use crate::place::{Mark, Place};
+use crate::siblings::{Gone, Opened, Siblings};
 
 /// How long a former file must be quiet before it is let go, if nothing else is asked for.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -37,23 +47,13 @@ pub(crate) const GRACE: Duration = Duration::from_secs(10);
 /// The same, as long as its successor holds nothing yet: the writer may not have been told to reopen.
 const EMPTY_GRACE: Duration = Duration::from_secs(300);
 
-/// How many former files are held at most. Beyond, the oldest is let go as soon as it is at its end.
-const MAX_FORMER: usize = 4;
-
-/// Where to begin in a file that is there at the start. One that comes later is read from its beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// At the first line.
-    Beginning,
-    /// After the last finished line. A line that is half-written at the start is given out.
-    End,
-}
-
 /// How a log stands, see [`Follower::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// There are lines to take.
     Lines,
+    /// Lines may have been missed, see [`Follower::take_loss`].
+    Lost,
     /// All lines were given out.
     CaughtUp,
     /// No file has this name. It is waited for; the former file, if any, is still followed.
@@ -77,6 +77,8 @@ pub enum Step<'a> {
         /// old as their arrival, if not they may be of any age.
         live: bool,
     },
+    /// Lines may have been missed.
+    Lost(Loss),
     /// All lines were given out.
     CaughtUp,
     /// No file has this name, see [`State::Missing`].
@@ -90,14 +92,13 @@ pub enum Step<'a> {
 pub struct Follower {
     path: PathBuf,
     grace: Duration,
-    start: Start,
+    /// Where to begin; `None` once that was found.
+    start: Option<Start>,
     current: Option<LogFile>,
-    /// Oldest first.
-    former: Vec<Former>,
+    former: Formers,
     /// Which file the next block comes from.
     next: Origin,
-    /// A file that could be read no longer, and how far it was given out.
-    lost: Option<(FileId, u64)>,
+    losses: VecDeque<Loss>,
     /// The end was reached once.
     live: bool,
     /// Since when no file has the name.
@@ -105,18 +106,8 @@ pub struct Follower {
     /// The path has come to name another file, or none, since this was last asked.
     turned: bool,
     trouble: Option<Error>,
-    /// Over-long lines in files that were let go.
+    /// Over-long lines in current files that were given up.
     skipped: u64,
-}
-
-/// A file that was renamed away or removed.
-#[derive(Debug)]
-struct Former {
-    log: LogFile,
-    /// When its last bytes were read, or when it was replaced.
-    quiet_since: Instant,
-    /// Read to its end for the last time; to be let go when its lines are given out.
-    finished: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -139,11 +130,11 @@ impl Follower {
         Self {
             path: path.into(),
             grace: GRACE,
-            start,
+            start: Some(start),
             current: None,
-            former: Vec::new(),
+            former: Formers::default(),
             next: Origin::Current,
-            lost: None,
+            losses: VecDeque::new(),
             live: false,
             missing_since: None,
             turned: false,
@@ -162,15 +153,23 @@ impl Follower {
     /// Reads and looks as far as is needed for the next block of lines, and says how the log stands.
     pub fn poll(&mut self) -> State {
         let now = Instant::now();
-        self.let_go();
+        self.former.let_go();
         loop {
-            if let Some(i) = self.former.iter_mut().position(|former| former.log.lines.ready()) {
+            if !self.losses.is_empty() {
+                return State::Lost;
+            }
+            if let Some(i) = self.former.ready() {
                 self.next = Origin::Former(i);
                 return State::Lines;
             }
             // Also between reading a block of the current file and giving it out: see the module's head.
-            if self.read_former(now) {
-                continue;
+            match self.former.read(&self.path, self.grace_now(), now) {
+                Drained::Quiet => {}
+                Drained::More => continue,
+                Drained::Lost(error) => {
+                    self.losses.push_back(Loss::File(error));
+                    continue;
+                }
             }
             if self.current.as_mut().is_some_and(|log| log.lines.ready()) {
                 self.next = Origin::Current;
@@ -194,15 +193,22 @@ impl Follower {
 
     /// The block of lines that the last [`poll`](Self::poll) found, and the file it comes from.
     pub fn take(&mut self) -> Option<(FileId, Block<'_>)> {
-        let log = match self.next {
-            Origin::Former(i) => self.former.get_mut(i).map(|former| &mut former.log),
-            Origin::Current => self.current.as_mut(),
-        }?;
-        let id = log.id;
-        log.lines.take().map(|block| (id, block))
+        match self.next {
+            Origin::Former(i) => self.former.take(i),
+            Origin::Current => {
+                let log = self.current.as_mut()?;
+                let id = log.id;
+                log.lines.take().map(|block| (id, block))
+            }
+        }
     }
 
-    /// [`poll`](Self::poll) and [`take`](Self::take) in one.
+    /// What the last [`poll`](Self::poll) found to be lost.
+    pub fn take_loss(&mut self) -> Option<Loss> {
+        self.losses.pop_front()
+    }
+
+    /// [`poll`](Self::poll) and [`take`](Self::take) or [`take_loss`](Self::take_loss) in one.
     pub fn step(&mut self) -> Step<'_> {
         let state = self.poll();
         let live = self.live;
@@ -211,10 +217,28 @@ impl Follower {
                 Some((file, Block { bytes, offset })) => Step::Lines { bytes, offset, file, live },
                 None => Step::CaughtUp,
             },
+            State::Lost => self.take_loss().map_or(Step::CaughtUp, Step::Lost),
             State::CaughtUp => Step::CaughtUp,
             State::Missing => Step::Missing,
             State::Trouble => self.trouble.as_ref().map_or(Step::CaughtUp, Step::Trouble),
         }
+    }
+
+    /// The place after all lines that were given out. Reads nothing.
+    pub fn place(&self) -> Place {
+        if let Some(Start::At(place)) = &self.start {
+            return place.clone();
+        }
+        let mut marks: Vec<Mark> = self.former.marks().collect();
+        marks.extend(self.current.as_ref().map(LogFile::mark));
+        // What was not begun is read whole on the way back, as it is newer than the newest mark. Its own mark would
+        // be worth little: by device and inode alone any new file may be taken for it.
+        match (marks.iter().rposition(|mark| mark.offset > 0), self.former.left()) {
+            (Some(newest), _) => marks.truncate(newest + 1),
+            (None, Some(left)) => marks = vec![left],
+            (None, None) => marks.truncate(1),
+        }
+        Place::new(marks)
     }
 
     /// The path that is followed.
@@ -234,8 +258,8 @@ impl Follower {
 
     /// How many lines were skipped because they were longer than [`MAX_LINE`](crate::MAX_LINE).
     pub fn skipped(&self) -> u64 {
-        let held = self.former.iter().map(|former| &former.log).chain(&self.current);
-        self.skipped + held.map(|log| log.lines.skipped()).sum::<u64>()
+        let current = self.current.as_ref().map_or(0, |log| log.lines.skipped());
+        self.skipped + self.former.skipped() + current
     }
 
     /// Whether a former file is still read: its new name matters as well.
@@ -246,9 +270,8 @@ impl Follower {
     /// When to look again at the latest, events or not: for late lines, and for a file whose directory was removed (no
     /// event tells of a removed directory while a file that was in it is held open).
     pub(crate) fn next_look(&self) -> Option<Duration> {
-        let newest = self.former.iter().map(|former| former.quiet_since).max();
         // Both nearly always come within the grace period; a long wait is left to events and the common timer.
-        (newest.max(self.missing_since)?.elapsed() <= self.grace)
+        (self.former.quiet_since().max(self.missing_since)?.elapsed() <= self.grace)
             .then(|| (self.grace / 10).max(Duration::from_millis(1)))
     }
 
@@ -258,71 +281,30 @@ impl Follower {
         std::mem::take(&mut self.turned)
     }
 
-    /// Notes that no file has the name.
-    fn missing(&mut self, now: Instant) -> Look {
-        if self.missing_since.is_none() {
-            self.missing_since = Some(now);
-            self.turned = true;
-        }
-        Look::Rest(State::Missing)
-    }
-
-    /// Drops the former files that were given out to their last byte.
-    fn let_go(&mut self) {
-        let skipped = &mut self.skipped;
-        self.former.retain_mut(|former| {
-            let keep = !former.finished || former.log.lines.ready();
-            if !keep {
-                *skipped += former.log.lines.skipped();
-            }
-            keep
-        });
-    }
-
-    /// Reads each former file once, oldest first; whether that brought lines or may bring more.
-    fn read_former(&mut self, now: Instant) -> bool {
-        let too_many = self.former.len() > MAX_FORMER;
+    /// How long a former file must be quiet now.
+    fn grace_now(&self) -> Duration {
         let successor_empty = self.current.as_ref().is_some_and(|log| log.lines.read_to() == 0);
-        let grace = if successor_empty { self.grace.max(EMPTY_GRACE) } else { self.grace };
-        for (i, former) in self.former.iter_mut().enumerate() {
-            if former.finished {
-                continue;
-            }
-            match former.log.fill() {
-                Ok(0) => {
-                    let quiet = now.saturating_duration_since(former.quiet_since);
-                    if quiet < grace && !(too_many && i == 0) {
-                        continue;
-                    }
-                    tracing::debug!(log = ?self.path, file = ?former.log.id, "former log let go");
-                }
-                Ok(_) => {
-                    former.quiet_since = now;
-                    return true;
-                }
-                Err(error) => {
-                    let offset = former.log.lines.offset();
-                    tracing::warn!(log = ?self.path, offset, %error, "cannot read the renamed log to its end");
-                }
-            }
-            former.finished = true;
-            former.log.lines.finish();
-            if former.log.lines.ready() {
-                return true;
-            }
-        }
-        self.let_go();
-        false
+        if successor_empty { self.grace.max(EMPTY_GRACE) } else { self.grace }
     }
 
     /// Reads the current file; at its end, looks whether the path still names it.
     fn look(&mut self, now: Instant) -> Result<Look, Error> {
-        let Some(current) = &mut self.current else {
-            return self.open(now);
-        };
+        if let Some(start) = &mut self.start {
+            let begin = Begin::new(&self.path, start)?;
+            self.begin(begin, now);
+            return Ok(Look::Again);
+        }
+        let Some(current) = &mut self.current else { return self.appear(now) };
+        let is_new = current.lines.read_to() == 0;
         match current.fill() {
-            Ok(0) => {}
-            Ok(_) => return Ok(Look::Again),
+            Ok(Filled::End) => {}
+            Ok(Filled::More) => {
+                if is_new {
+                    self.add_unseen(now);
+                }
+                return Ok(Look::Again);
+            }
+            Ok(Filled::Changed) => return self.restart(now),
             Err(error) => return Err(self.lose(error)),
         }
         let seen = match Seen::at(&self.path) {
@@ -334,40 +316,49 @@ impl Follower {
             return self.replace(now);
         }
         self.missing_since = None;
-        if seen.size >= current.lines.read_to() {
-            self.live = true;
-            return Ok(Look::Rest(State::CaughtUp));
+        // An empty file that was written: it was filled, copied and cut before it was looked at.
+        if is_new && current.mtime != seen.mtime {
+            current.mtime = seen.mtime;
+            self.add_unseen(now);
+            return Ok(Look::Again);
         }
-        tracing::info!(log = ?self.path, was = current.lines.read_to(), is = seen.size, "log truncated");
-        match current.go_to(0) {
-            Ok(()) => Ok(Look::Again),
-            Err(error) => Err(self.lose(error)),
-        }
+        self.live = true;
+        Ok(Look::Rest(State::CaughtUp))
     }
 
-    /// Opens the log for the first time, or again after it was lost.
-    fn open(&mut self, now: Instant) -> Result<Look, Error> {
-        let mut log = match LogFile::open(&self.path) {
-            Ok(log) => log,
-            Err(Error::NotFound { .. }) => {
-                // Whatever comes will be new.
-                self.start = Start::Beginning;
-                self.lost = None;
-                self.live = true;
-                return Ok(self.missing(now));
-            }
-            Err(error) => return Err(error),
-        };
-        match (self.lost, self.start) {
-            (Some((id, offset)), _) if id == log.id => log.go_to(offset),
-            (None, Start::End) => log.skip_to_end(),
-            _ => Ok(()),
+    /// Takes over what was found for the start.
+    fn begin(&mut self, begin: Begin, now: Instant) {
+        self.start = None;
+        if begin.lost {
+            self.losses.push_back(Loss::Place { path: self.path.clone() });
         }
-        .map_err(|e| Error::read(&self.path, 0, e))?;
-        self.lost = None;
-        self.turned = true;
-        self.current = Some(log);
-        Ok(Look::Again)
+        self.push(begin.former, now);
+        self.turned |= begin.current.is_some();
+        self.current = begin.current;
+    }
+
+    /// Notes that no file has the name.
+    fn missing(&mut self, now: Instant) -> Look {
+        if self.missing_since.is_none() {
+            self.missing_since = Some(now);
+            self.turned = true;
+        }
+        // Whatever comes will be new.
+        self.live = true;
+        Look::Rest(State::Missing)
+    }
+
+    /// Opens the log after it was missing from the start.
+    fn appear(&mut self, now: Instant) -> Result<Look, Error> {
+        match LogFile::open(&self.path) {
+            Ok(log) => {
+                self.turned = true;
+                self.current = Some(log);
+                Ok(Look::Again)
+            }
+            Err(Error::NotFound { .. }) => Ok(self.missing(now)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Turns to the file that has taken the current one's place.
@@ -380,28 +371,88 @@ impl Follower {
         if self.current.as_ref().is_some_and(|current| current.id == next.id) {
             return Ok(Look::Again);
         }
-        let back = self.former.iter().position(|former| former.log.id == next.id);
-        let next = match back {
-            Some(i) if !self.former[i].finished => self.former.remove(i).log,
-            _ => next,
-        };
+        let next = self.former.take_back(next.id).unwrap_or(next);
         tracing::info!(log = ?self.path, file = ?next.id, "log rotated");
         self.turned = true;
+        let unseen = self.unseen(Some(next.id));
         if let Some(log) = self.current.replace(next) {
-            self.former.push(Former { log, quiet_since: now, finished: false });
+            self.former.push(Held::Plain(log), now);
         }
+        self.push(unseen, now);
         Ok(Look::Again)
     }
 
-    /// Gives up a descriptor that cannot be read (a stale one of NFS, a failing disk). The path is opened again at the
-    /// next poll, and read on if it is the same file.
+    /// Reads the current file from its beginning, as it was cut. What was not yet read of it may be in a copy.
+    fn restart(&mut self, now: Instant) -> Result<Look, Error> {
+        let Some(current) = &mut self.current else { return Ok(Look::Again) };
+        let mark = current.mark();
+        tracing::info!(log = ?self.path, offset = mark.offset, "log truncated");
+        if let Err(error) = current.restart() {
+            return Err(self.lose(error));
+        }
+        if mark.offset == 0 {
+            self.add_unseen(now);
+            return Ok(Look::Again);
+        }
+        let known = self.known(None);
+        let found = self.siblings(|siblings| siblings.rest_of_copy(&mark, &known));
+        if found.is_empty() && self.former.is_empty() {
+            self.former.set_left(mark);
+        }
+        self.push(found, now);
+        Ok(Look::Again)
+    }
+
+    /// Adds the files that came and went between two looks.
+    fn add_unseen(&mut self, now: Instant) {
+        let unseen = self.unseen(None);
+        self.push(unseen, now);
+    }
+
+    /// The files that came and went between two looks: those newer than the newest of which something was given out,
+    /// but for `next`, which is to be the current one.
+    fn unseen(&mut self, next: Option<FileId>) -> Opened {
+        let known = self.known(next);
+        match self.place().marks().last() {
+            Some(mark) if mark.offset > 0 => {
+                self.siblings(|siblings| siblings.newer_than(mark, &known))
+            }
+            // Nothing was read yet, so nothing can be known to be newer.
+            _ => Vec::new(),
+        }
+    }
+
+    /// The files that are open, and another.
+    fn known(&self, other: Option<FileId>) -> Vec<FileId> {
+        let current = self.current.as_ref().map(|log| log.id);
+        self.former.ids().chain(current).chain(other).collect()
+    }
+
+    fn siblings(&self, with: impl FnMut(&Siblings) -> Result<Opened, Gone>) -> Opened {
+        Siblings::look(&self.path, with).unwrap_or_else(|error| vec![Err(error)])
+    }
+
+    /// Adds files that are newer than all other former ones.
+    fn push(&mut self, files: Opened, now: Instant) {
+        for file in files {
+            match file {
+                Ok(held) => self.former.push(held, now),
+                Err(error) => self.losses.push_back(Loss::File(error)),
+            }
+        }
+    }
+
+    /// Gives up a descriptor that cannot be read (a stale one of NFS, a failing disk). The place is looked for again at
+    /// the next poll.
     fn lose(&mut self, error: io::Error) -> Error {
+        let place = self.place();
+        self.former.clear();
         let mut offset = 0;
         if let Some(log) = self.current.take() {
-            offset = log.lines.offset();
+            offset = log.lines.read_to();
             self.skipped += log.lines.skipped();
-            self.lost = Some((log.id, offset));
         }
+        self.start = Some(Start::At(place));
         Error::read(&self.path, offset, error)
     }
 }

@@ -21,7 +21,9 @@ use flate2::bufread::MultiGzDecoder;
 use crate::error::Error;
 use crate::file::{FileId, read_full};
 use crate::lines::{Block, Lines};
+use crate::place::Mark;
 use crate::source::Source;
+use crate::witness::Witness;
 
 /// How much of a packed file is read at once, in bytes.
 const PACKED_READ: usize = 64 * 1024;
@@ -35,6 +37,11 @@ const GZIP: &[u8] = b"\x1f\x8b\x08";
 
 /// As many bytes as the longest magic number has.
 const HEAD: usize = 6;
+
+/// Whether a file that begins with `head` is packed, in a way that is read here or not.
+pub(crate) fn packed(head: &[u8]) -> bool {
+    head.starts_with(GZIP) || OTHER_PACKERS.iter().any(|(magic, _)| head.starts_with(magic))
+}
 
 /// One log, being read.
 pub struct Input {
@@ -85,7 +92,8 @@ impl Input {
         Self::read_from(path, file)
     }
 
-    fn read_from(path: PathBuf, mut file: File) -> Result<Self, Error> {
+    /// Reads an open file, which must be at its beginning.
+    pub(crate) fn read_from(path: PathBuf, mut file: File) -> Result<Self, Error> {
         let metadata = file.metadata().map_err(|e| Error::open(&path, e))?;
         if metadata.is_dir() {
             return Err(Error::IsDirectory { path });
@@ -121,20 +129,69 @@ impl Input {
     /// [`Error::Read`]; [`Error::Truncated`] and [`Error::Damaged`] for a gzip file, after all lines before the damage
     /// were given out. After an error there is nothing more to read.
     pub fn next_block(&mut self) -> Result<Option<Block<'_>>, Error> {
-        while !self.ended && !self.lines.ready() {
-            match self.bytes.fill(&mut self.lines) {
-                Ok(0) => {
-                    self.ended = true;
-                    self.lines.finish();
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    self.ended = true;
-                    return Err(self.error(error));
-                }
+        while !self.lines.ready() && self.fill()? {}
+        Ok(self.lines.take())
+    }
+
+    /// Reads once; `false` at the end. Then the rest is a line too.
+    pub(crate) fn fill(&mut self) -> Result<bool, Error> {
+        if self.ended {
+            return Ok(false);
+        }
+        match self.bytes.fill(&mut self.lines) {
+            Ok(0) => {
+                self.ended = true;
+                self.lines.finish();
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.ended = true;
+                return Err(self.error(error));
             }
         }
-        Ok(self.lines.take())
+        Ok(!self.ended)
+    }
+
+    /// Reads on from the beginning to a mark, if this is the marked file or a copy of it; whether it is. If not, or
+    /// after an error, this is of no more use.
+    pub(crate) fn go_to_mark(&mut self, mark: &Mark) -> Result<bool, Error> {
+        let mut buf = vec![0; PACKED_READ];
+        let (mut at, mut witness) = (0, Witness::default());
+        while at < mark.offset {
+            let piece = usize::try_from(mark.offset - at).unwrap_or(PACKED_READ).min(PACKED_READ);
+            let read = read_full(&mut self.bytes, &mut buf[..piece]).map_err(|e| self.error(e))?;
+            witness.pass(&buf[..read]);
+            at += read as u64;
+            // The first piece holds all of the head.
+            if read < piece || !mark.has_head_of(&witness) {
+                return Ok(false);
+            }
+        }
+        self.lines.restart(at, witness.clone());
+        Ok(mark.is_of(&witness))
+    }
+
+    /// Whether this is most likely the marked file or a copy of it. Reads no more than is needed to see its head, and
+    /// is of no more use then.
+    pub(crate) fn looks_like(&mut self, mark: &Mark) -> Result<bool, Error> {
+        if mark.offset <= PACKED_READ as u64 {
+            return self.go_to_mark(mark);
+        }
+        let mut buf = vec![0; PACKED_READ];
+        let read = read_full(&mut self.bytes, &mut buf).map_err(|e| self.error(e))?;
+        let mut witness = Witness::default();
+        witness.pass(&buf[..read]);
+        Ok(mark.has_head_of(&witness))
+    }
+
+    /// What was read and not yet given out.
+    pub(crate) fn lines(&mut self) -> &mut Lines {
+        &mut self.lines
+    }
+
+    /// How far it was given out.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark::new(self.id, self.lines.offset(), self.lines.witness())
     }
 
     fn error(&self, source: io::Error) -> Error {
@@ -197,6 +254,15 @@ impl Bytes {
         match self {
             Self::Plain(file) => lines.fill(file),
             Self::Gzip(decoder) => lines.fill(decoder),
+        }
+    }
+}
+
+impl Read for Bytes {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.read(into),
+            Self::Gzip(decoder) => decoder.read(into),
         }
     }
 }

@@ -10,6 +10,8 @@ use std::io::{self, Read};
 
 use memchr::{memchr, memrchr};
 
+use crate::witness::Witness;
+
 /// The longest line that is given out, in bytes, its newline not counted. Longer ones are skipped and counted.
 ///
 /// syslogd writes at most 8 KiB (rsyslog's default); sendmail cuts its own far below.
@@ -47,6 +49,8 @@ pub struct Lines {
     end: usize,
     /// Where `buf[start]` stands in the file.
     offset: u64,
+    /// The bytes before `offset`.
+    witness: Witness,
     /// Within a line that is too long.
     skipping: bool,
     skipped: u64,
@@ -63,7 +67,16 @@ impl Lines {
     pub fn new() -> Self {
         // Zeroed by the system: a page costs nothing until a read has reached it.
         let buf = vec![0; MAX_LINE + READ].into_boxed_slice();
-        Self { buf, start: 0, whole: 0, end: 0, offset: 0, skipping: false, skipped: 0 }
+        Self {
+            buf,
+            start: 0,
+            whole: 0,
+            end: 0,
+            offset: 0,
+            witness: Witness::default(),
+            skipping: false,
+            skipped: 0,
+        }
     }
 
     /// Reads once from `from`, at most 256 KiB. 0 is the end of what there is.
@@ -107,10 +120,12 @@ impl Lines {
         if !self.ready() {
             return None;
         }
-        let (start, offset) = (self.start, self.offset);
-        self.offset += (self.whole - start) as u64;
+        let offset = self.offset;
+        let bytes = &self.buf[self.start..self.whole];
+        self.witness.pass(bytes);
+        self.offset += bytes.len() as u64;
         self.start = self.whole;
-        Some(Block { bytes: &self.buf[start..self.whole], offset })
+        Some(Block { bytes, offset })
     }
 
     /// Declares that nothing comes after what was read: the rest is a line too, though without a newline.
@@ -120,11 +135,30 @@ impl Lines {
         }
     }
 
-    /// Forgets what was read and not given out. What is read next stands at `offset`.
-    pub fn restart(&mut self, offset: u64) {
+    /// Forgets what was read and not given out. What is read next stands at `offset`, after the bytes of `witness`.
+    pub(crate) fn restart(&mut self, offset: u64, witness: Witness) {
         (self.start, self.whole, self.end) = (0, 0, 0);
         self.offset = offset;
+        self.witness = witness;
         self.skipping = false;
+    }
+
+    /// Forgets what was read and not given out, for it is worth nothing. Nothing more may be read.
+    pub(crate) fn forget(&mut self) {
+        (self.whole, self.end) = (self.start, self.start);
+        self.skipping = false;
+    }
+
+    /// The bytes before the next one to be given out.
+    pub(crate) fn witness(&self) -> &Witness {
+        &self.witness
+    }
+
+    /// The bytes before the next one to be read.
+    pub(crate) fn read_witness(&self) -> Witness {
+        let mut witness = self.witness.clone();
+        witness.pass(&self.buf[self.start..self.end]);
+        witness
     }
 
     /// Where the next byte to be given out stands in the file.
@@ -175,6 +209,7 @@ impl Lines {
         let held = &self.buf[self.start..self.end];
         let newline = memchr(b'\n', held);
         let dropped = newline.map_or(held.len(), |newline| newline + 1);
+        self.witness.pass(&held[..dropped]);
         self.start += dropped;
         self.whole = self.start;
         self.offset += dropped as u64;

@@ -22,15 +22,20 @@ pub(crate) enum Age {
 
 /// The log that a file is a rotation of, and its age.
 pub(crate) fn family(path: &Path) -> (PathBuf, Age) {
-    let Some(name) = path.file_name().map(OsStr::as_bytes) else {
+    let Some(name) = path.file_name() else {
         return (path.to_owned(), Age::Newest);
     };
-    let packed = [&b".gz"[..], b".xz", b".zst", b".bz2"];
-    let plain = packed.iter().find_map(|end| name.strip_suffix(*end)).unwrap_or(name);
+    let plain = unpacked(name).unwrap_or(name.as_bytes());
     match rotation(plain) {
         Some((base, age)) => (path.with_file_name(OsStr::from_bytes(base)), age),
         None => (path.with_file_name(OsStr::from_bytes(plain)), Age::Newest),
     }
+}
+
+/// The name without a suffix of compression, if it has one.
+pub(crate) fn unpacked(name: &OsStr) -> Option<&[u8]> {
+    let packed = [&b".gz"[..], b".xz", b".zst", b".bz2"];
+    packed.iter().find_map(|end| name.as_bytes().strip_suffix(*end))
 }
 
 /// Takes the suffix of a rotation off a name.

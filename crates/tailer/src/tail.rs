@@ -5,10 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::begin::{Loss, Start};
 use crate::error::Error;
 use crate::file::FileId;
-use crate::follower::{Follower, Start, State};
+use crate::follower::{Follower, State};
 use crate::lines::Block;
+use crate::place::Place;
 use crate::watch::{Options, Polling, Waker, Watch, Woken};
 
 /// What comes next. `log` is the position of the log in the list given to [`Tail::new`].
@@ -26,6 +28,13 @@ pub enum Next<'a> {
         file: FileId,
         /// Whether they are as old as their arrival, see [`Step::Lines`](crate::Step::Lines).
         live: bool,
+    },
+    /// Lines of the log may have been missed.
+    Lost {
+        /// Which log.
+        log: usize,
+        /// How.
+        loss: Loss,
     },
     /// All lines of the log were given out: told once after its lines.
     CaughtUp {
@@ -82,17 +91,18 @@ enum Told {
 #[derive(Clone, Copy)]
 enum Found {
     Lines,
+    Lost,
     CaughtUp,
     Missing,
     Trouble,
 }
 
 impl Tail {
-    /// Follows `paths`, each from `start`. None need exist.
-    pub fn new(paths: impl IntoIterator<Item = PathBuf>, start: Start, options: Options) -> Self {
-        let logs: Vec<Log> = paths
+    /// Follows logs, each from its start. None need exist.
+    pub fn new(logs: impl IntoIterator<Item = (PathBuf, Start)>, options: Options) -> Self {
+        let logs: Vec<Log> = logs
             .into_iter()
-            .map(|path| Log {
+            .map(|(path, start)| Log {
                 follower: Follower::new(path, start).with_grace(options.grace),
                 settled: false,
                 reading: false,
@@ -116,6 +126,12 @@ impl Tail {
     /// The path of a log.
     pub fn path(&self, log: usize) -> Option<&Path> {
         self.logs.get(log).map(|log| log.follower.path())
+    }
+
+    /// The place in a log after the lines of the last [`Next::Lines`], to come back to by [`Start::At`]. Cheap: it is made
+    /// from what is in memory.
+    pub fn place(&self, log: usize) -> Place {
+        self.logs.get(log).map(|log| log.follower.place()).unwrap_or_default()
     }
 
     /// How many lines were skipped, over all logs, because they were longer than [`MAX_LINE`](crate::MAX_LINE).
@@ -203,6 +219,10 @@ impl Tail {
                 }
                 None => Next::CaughtUp { log },
             },
+            Found::Lost => match follower.take_loss() {
+                Some(loss) => Next::Lost { log, loss },
+                None => Next::CaughtUp { log },
+            },
             Found::CaughtUp => Next::CaughtUp { log },
             Found::Missing => Next::Missing { log },
             Found::Trouble => match follower.trouble() {
@@ -220,6 +240,7 @@ impl Log {
                 self.reading = true;
                 return Some(Found::Lines);
             }
+            State::Lost => return Some(Found::Lost),
             State::CaughtUp => (Told::CaughtUp, Found::CaughtUp),
             State::Missing => (Told::Missing, Found::Missing),
             State::Trouble => {

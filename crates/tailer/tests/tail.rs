@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
     Line(usize, String),
+    Lost(usize),
     CaughtUp(usize),
     Missing(usize),
     Trouble(usize),
@@ -46,7 +47,8 @@ impl Tailing {
     }
 
     fn start_with(paths: &[PathBuf], options: Options, after_lines: fn(&Tail)) -> Self {
-        let mut tail = Tail::new(paths.to_vec(), Start::Beginning, options);
+        let logs = paths.iter().map(|path| (path.clone(), Start::Beginning));
+        let mut tail = Tail::new(logs, options);
         let waker = tail.waker();
         let (to, told) = channel();
         let thread = thread::spawn(move || {
@@ -62,6 +64,7 @@ impl Tailing {
                     Next::CaughtUp { log } => to.send(Told::CaughtUp(log)),
                     Next::Missing { log } => to.send(Told::Missing(log)),
                     Next::Trouble { log, .. } => to.send(Told::Trouble(log)),
+                    Next::Lost { log, .. } => to.send(Told::Lost(log)),
                     Next::Called => return,
                     Next::Quiet => unreachable!(),
                 };
@@ -184,7 +187,7 @@ fn rename_with_late_writes_a_hundred_times() {
         for round in 0..100 {
             put_next(&log);
             put_next(&log);
-            fs::rename(&path, dir.join(format!("mail.log.{round}"))).unwrap();
+            fs::rename(&path, dir.join(format!("mail.log-{}", 20260000 + round))).unwrap();
             put_next(&log);
             // Half of the rotations create the new file at once, as logrotate's `create` does.
             let early = (round % 2 == 0).then(|| writer(&path));
@@ -267,7 +270,7 @@ fn a_linked_log_rotates_in_another_directory() {
         for n in 0..30 {
             put(&log, &format!("{n} a"));
             tailing.lines(0, &[format!("{n} a")]);
-            fs::rename(&target, dir.join(format!("data/real.{n}"))).unwrap();
+            fs::rename(&target, dir.join(format!("data/real-{}", 20260000 + n))).unwrap();
             put(&log, &format!("{n} b"));
             log = writer(&target);
             put(&log, &format!("{n} c"));
@@ -363,7 +366,7 @@ fn several_logs_and_a_busy_neighbour() {
 #[test]
 fn a_waker_ends_the_wait_and_patience_does_too() {
     both(|dir, options| {
-        let mut tail = Tail::new([dir.join("mail.log")], Start::End, options);
+        let mut tail = Tail::new([(dir.join("mail.log"), Start::End)], options);
         assert!(matches!(tail.wait(), Next::Missing { log: 0 }));
         assert!(matches!(tail.next_within(Duration::from_millis(20)), Next::Quiet));
         assert!(matches!(tail.next_within(Duration::ZERO), Next::Quiet));
@@ -400,7 +403,7 @@ fn a_directory_that_cannot_be_watched_is_looked_at_by_timer() {
                 let nobody = rustix::process::Uid::from_raw(65534);
                 rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
             }
-            let mut tail = Tail::new([path], Start::End, options);
+            let mut tail = Tail::new([(path, Start::End)], options);
             assert!(matches!(tail.polling(), Some(Polling::Failed { .. })), "{:?}", tail.polling());
             assert!(matches!(tail.wait(), Next::CaughtUp { .. }));
             put(&log, "1");

@@ -52,7 +52,8 @@ pub(crate) struct Reader {
 impl Reader {
     /// Starts it. What it reads goes to `heart`, the events of one block in one message.
     pub(crate) fn start(config: &Config, heart: Sender<Heard>) -> anyhow::Result<Self> {
-        let tail = Tail::new(config.log.path.0.clone(), Start::Beginning, Options::default());
+        let logs = config.log.path.0.iter().map(|path| (path.clone(), Start::Beginning));
+        let tail = Tail::new(logs, Options::default());
         let (waker, logs) = (tail.waker(), config.log.path.0.len());
         let window = config.policy.window.0;
         let reading = Reading::new(tail, logs, window, heart);
@@ -120,6 +121,10 @@ impl Reading {
                 }
                 self.tail.mattered();
                 self.tell(Heard::Events(batch))
+            }
+            Next::Lost { loss, .. } => {
+                warn!("{}; lines may have been missed", Safe(&loss.to_string()));
+                Ok(())
             }
             Next::CaughtUp { log } => self.read_up(log),
             Next::Missing { log } => {
