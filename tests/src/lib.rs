@@ -21,6 +21,7 @@ pub mod demo;
 pub mod dns;
 pub mod generate;
 mod inject;
+pub mod lines;
 pub mod local;
 pub mod mta;
 pub mod namespace;

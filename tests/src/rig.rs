@@ -78,7 +78,7 @@ impl Rig {
     }
 
     /// Writes trytlsd.toml: `extra` after what names the rig's own files. A section that is begun in `extra` must not
-    /// be `[log]`, `[access]` or `[dns]`; those are overridden by [`Rig::drop_in`].
+    /// be `[log]`, `[access]`, `[dns]` or `[ledger]`; those are overridden by [`Rig::drop_in`].
     pub fn config(&self, extra: &str) -> Result<()> {
         let folder = self.folder.path().display();
         self.write(
@@ -86,7 +86,8 @@ impl Rig {
             format!(
                 "{extra}\n[log]\npath = \"{folder}/mail.log\"\n[access]\nfile = \"{folder}/access\"\n\
                  map = \"{folder}/access\"\ntype = \"text\"\ncf = \"{folder}/sendmail.cf\"\n\
-                 [dns]\nservers = [\"127.0.0.1:9\"]\ntimeout = \"1s\"\n"
+                 [dns]\nservers = [\"127.0.0.1:9\"]\ntimeout = \"1s\"\n\
+                 [ledger]\npath = \"{folder}/ledger.db\"\n"
             ),
         )
     }
@@ -117,7 +118,13 @@ impl Rig {
 
     /// `trytlsd run` with the rig's config; waits until it follows the log.
     pub fn run(&self) -> Result<Running> {
-        let mut child = self.command(&["run", "--config", "trytlsd.toml"])?.spawn()?;
+        self.run_with(&[])
+    }
+
+    /// The same, with more arguments.
+    pub fn run_with(&self, args: &[&str]) -> Result<Running> {
+        let args = [&["run", "--config", "trytlsd.toml"], args].concat();
+        let mut child = self.command(&args)?.spawn()?;
         let (stdout, stderr) = pipes(&mut child)?;
         let mut running = Running { child, stdout, stderr };
         running.wait_says("following")?;
@@ -165,9 +172,15 @@ impl Running {
 
     /// Waits until standard output or standard error has `part`, at most 20 s.
     pub fn wait_says(&mut self, part: &str) -> Result<()> {
+        self.wait_says_times(part, 1)
+    }
+
+    /// Waits until both together have `part` so many times, at most 20 s.
+    pub fn wait_says_times(&mut self, part: &str, times: usize) -> Result<()> {
         let limit = Duration::from_secs(20);
-        let found = wait::until(limit, &format!("trytlsd saying {part:?}"), || {
-            (self.stdout().contains(part) || self.stderr().contains(part)).then_some(())
+        let found = wait::until(limit, &format!("trytlsd saying {part:?} {times} times"), || {
+            let said = self.stdout() + &self.stderr();
+            (said.matches(part).count() >= times).then_some(())
         });
         found.with_context(|| format!("stdout:\n{}\nstderr:\n{}", self.stdout(), self.stderr()))
     }

@@ -6,19 +6,11 @@ use std::fs;
 
 use rustix::process::Signal;
 use tests::dns::{DnsServer, Manner, Zone};
+use tests::lines::failure;
 use tests::rig::{ACCESS, Rig, Running};
 
 /// One attempt is enough, so that a test need not wait.
 const AT_ONCE: &str = "[policy]\nfailures = 1\nmin_span = \"0s\"\n";
-
-fn failure(relay: &str, address: &str) -> String {
-    let stamp = "2020-01-01T00:00:00.000000+00:00 mx1 sm-mta[276]: ";
-    format!(
-        "{stamp}ruleset=tls_server, arg1=SOFTWARE, relay={relay}, reject=454 4.7.0 TLS handshake failed.\n\
-         {stamp}6ANBUDwd000274: to=<u@example.org>, delay=00:00:00, xdelay=00:00:00, mailer=esmtp, pri=30078, \
-         relay={relay}. [{address}], dsn=4.7.0, stat=Deferred: 454 4.7.0 TLS handshake failed.\n"
-    )
-}
 
 /// A rig whose daemon follows an empty log.
 fn following(config: &str) -> (Rig, Running) {

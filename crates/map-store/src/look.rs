@@ -4,6 +4,7 @@
 //! editor that saves in place, an admin who has saved and is about to run `make`. So a change is looked into only when
 //! two looks in a row have found the same; our own changes need no second look.
 
+use std::fmt;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -64,6 +65,20 @@ pub enum MapIs {
     Wrong(Vec<String>),
     /// makemap cannot read it; says why.
     Unreadable(String),
+}
+
+impl fmt::Display for MapIs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Others => f.write_str("others build it"),
+            Self::Fine => f.write_str("it says what the text says"),
+            Self::Gone => f.write_str("it is not there"),
+            Self::Older => f.write_str("it is older than its text"),
+            Self::Wrong(keys) if keys.is_empty() => f.write_str("it has entries the text has not"),
+            Self::Wrong(keys) => write!(f, "not as in the text: {}", keys.join(", ")),
+            Self::Unreadable(why) => write!(f, "it cannot be read: {why}"),
+        }
+    }
 }
 
 /// By what text and map are known again as long as this process runs.

@@ -71,6 +71,8 @@ section!(Access, GivenAccess, "[access] ", {
     rebuild: RebuildWay = RebuildWay::Replace,
     /// The command of `rebuild = "command"`, as a list of words; no shell.
     command: Vec<String> = Vec::new(),
+    /// How often the access file and the map are looked at for changes of others.
+    look_every: Span = Span::seconds(30),
     /// The least time between two puttings back of a block that others removed with the rest of the file.
     put_back_every: Span = Span::seconds(3600),
     /// Whether sendmail is asked after each rebuild.
@@ -269,16 +271,13 @@ impl Config {
 
     /// The keys that are accepted and do nothing yet.
     pub(crate) const IDLE_KEYS: &[&str] = &[
-        "[policy] hold_off",
         "[policy] probe",
-        "[access] put_back_every",
         "[guards] weak_min_span",
         "[guards] trusted_for",
         "[guards] burst_relays",
         "[guards] burst_share",
         "[guards] max_entries",
         "[guards] max_per_hour",
-        "[ledger] path",
     ];
 }
 

@@ -1,35 +1,44 @@
 //! `trytlsd run`: the loop that feeds the heart and carries out what it wants.
+//!
+//! The order is the whole point: what comes in changes the heart; what changed is committed, together with the place in
+//! the log that it came from; and only then is it acted on. So an edit is in the ledger as intended before the map is
+//! touched, and a process that is killed at any moment is one that did not get so far.
+//!
+//! At the start, before anything else: access file and map are made to belong together, and the file is looked at. What
+//! became of an edit that was under way is seen there. Then the logs are read on from their places.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::key::Key;
-use access::managed::{Managed, line};
+use access::managed::line;
 use facts::Resolver;
 use jiff::Timestamp;
-use map_store::{FileStore, Settings};
 use policy::fact::Fact;
-use policy::input::{Change, Edit, Effect, Input, Look, MapState, Request};
+use policy::input::{Change, Edit, Effect, Input, MapState, Request};
 use policy::state::State;
 use policy::step::step;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
 
+use crate::book::Book;
 use crate::cli;
 use crate::clock;
 use crate::config::Config;
+use crate::happening;
 use crate::host::Host;
-use crate::mapper::{Mapper, Order, Tools};
+use crate::mapper::{Mapper, News, Order, Tools};
 use crate::output::{Safe, print};
 use crate::reader::{Heard, Reader, Sighting};
 
 /// How often what failed is tried again.
 const TICK: Duration = Duration::from_secs(60);
 
-/// Messages between the reader and the heart.
+/// Messages on their way to the heart, from the reader and from the mapper.
 const BACKLOG: usize = 64;
 
 /// Runs until a signal ends it.
@@ -42,72 +51,70 @@ pub(crate) fn run(args: &cli::Run, config: Config) -> anyhow::Result<u8> {
 /// The heart and its surroundings.
 struct Daemon {
     state: State,
+    book: Book,
+    /// What was decided, to be logged once it is committed.
+    decided: Vec<Change>,
+    /// What the heart wants done, once what led to it is committed.
+    due: VecDeque<Effect>,
     dry_run: bool,
     resolver: Arc<Resolver>,
     asks: JoinSet<Fact>,
     mapper: Mapper,
 }
 
+/// Where the daemon's news come from.
+struct Sources {
+    logs: Receiver<Heard>,
+    map: Receiver<News>,
+    signals: Signals,
+}
+
 async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
-    let mut signals = Signals::new()?;
+    let signals = Signals::new()?;
     let dry_run = args.dry_run || *config.top.dry_run;
     let host = Host::look(&config);
     info!(version = env!("CARGO_PKG_VERSION"), dry_run, "starting");
-    info!(path = %config.ledger.path.0.0.display(), "state is kept in memory; [ledger] does nothing yet");
     for finding in host.findings.iter().filter(|finding| !finding.good) {
         warn!("{}", Safe(&finding.text));
     }
-    let (store, loaded) = open(host.settings(&config), dry_run)?;
-    info!(entries = loaded.len(), "entries of ours in force");
-    let (answers, mut inputs) = channel(BACKLOG);
-    let (events, mut sightings) = channel(BACKLOG);
+    let (book, mut remembered) = Book::open(&config.ledger.path.0.0, dry_run)?;
+    let (news, map) = channel(BACKLOG);
+    let (heard, logs) = channel(BACKLOG);
     let tools = Tools {
         settings: host.settings(&config),
-        store,
         asked: host.asked(&config),
+        look_every: config.access.look_every.to_std(),
         armed: !dry_run,
     };
-    let mapper = Mapper::start(tools, answers)?;
-    let resolver = Arc::new(Resolver::new(config.resolver()));
+    let (mapper, look) = Mapper::start(tools, remembered.rest.take(), news)?;
     let mut daemon = Daemon {
-        state: State::restored(config.rules(), [], []),
+        state: remembered.state(config.rules()),
+        book,
+        decided: Vec::new(),
+        due: VecDeque::new(),
         dry_run,
-        resolver,
+        resolver: Arc::new(Resolver::new(config.resolver())),
         asks: JoinSet::new(),
         mapper,
     };
-    let look =
-        Look { block: !loaded.is_empty(), ours: loaded, rest_changed: false, admins: Vec::new() };
-    daemon.take(Input::Map(MapState::Loaded(look)), clock::now())?;
-    let reader = Reader::start(&config, events)?;
-    let ended = daemon.serve(args, &mut sightings, &mut inputs, &mut signals).await;
-    drop(sightings);
-    reader.stop();
-    drop(inputs);
+    if let Some(look) = look {
+        daemon.hear(look);
+    }
+    let mut sources = Sources { logs, map, signals };
+    daemon.settle().await?;
+    let reader = Reader::start(&config, &remembered, heard)?;
+    drop(remembered);
+    let ended = daemon.serve(args, &mut sources).await;
+    reader.end();
+    if ended.is_ok() {
+        daemon.finish(&mut sources).await?;
+    }
+    drop(sources);
+    reader.join();
     daemon.mapper.stop();
+    daemon.book.close().await;
     info!("ended");
     ended
-}
-
-/// Opens the store and reads our entries. Dry run does without it.
-fn open(
-    settings: Settings,
-    dry_run: bool,
-) -> Result<(Option<FileStore>, Vec<Managed>), map_store::Error> {
-    let opened = FileStore::open(settings).and_then(|store| {
-        let snapshot = store.read()?;
-        for oddity in snapshot.oddities {
-            warn!("{}", Safe(&oddity.to_string()));
-        }
-        Ok((Some(store), snapshot.managed))
-    });
-    match opened {
-        Err(error) if dry_run => {
-            warn!("{}", Safe(&error.to_string()));
-            Ok((None, Vec::new()))
-        }
-        opened => opened,
-    }
 }
 
 /// The signals that the daemon knows.
@@ -128,56 +135,133 @@ impl Signals {
 }
 
 impl Daemon {
-    async fn serve(
-        &mut self,
-        args: &cli::Run,
-        sightings: &mut Receiver<Heard>,
-        inputs: &mut Receiver<Input<'static>>,
-        signals: &mut Signals,
-    ) -> anyhow::Result<()> {
+    async fn serve(&mut self, args: &cli::Run, sources: &mut Sources) -> anyhow::Result<()> {
         let mut ticks = tokio::time::interval(TICK);
+        let Sources { logs, map, signals } = sources;
         loop {
+            let waits = self.book.deadline().map(Instant::from_std);
             tokio::select! {
-                heard = sightings.recv() => match heard {
-                    Some(Heard::Events(batch)) => {
-                        for Sighting { event, at } in batch {
-                            self.take(Input::Event(&event), at)?;
-                        }
-                    }
-                    Some(Heard::AllRead) => {
-                        info!("all that was logged so far is read; following");
-                        self.take(Input::Request(Request::Resume), clock::now())?;
-                    }
+                heard = logs.recv() => match heard {
+                    Some(heard) => self.read(heard),
                     None => anyhow::bail!("the thread that reads the log has ended"),
                 },
                 Some(fact) = self.asks.join_next(), if !self.asks.is_empty() => match fact {
-                    Ok(fact) => self.take(Input::Fact(fact), clock::now())?,
+                    Ok(fact) => self.take(Input::Fact(fact), clock::now()),
                     Err(error) => warn!("a question to DNS was lost: {error}"),
                 },
-                Some(input) = inputs.recv() => self.take(input, clock::now())?,
-                _ = ticks.tick() => self.take(Input::Tick, clock::now())?,
-                _ = signals.hup.recv() => self.reload(args)?,
+                news = map.recv() => match news {
+                    Some(news) => self.hear(news),
+                    None => anyhow::bail!("the thread that changes the map has ended"),
+                },
+                () = sleep_until(waits.unwrap_or_else(Instant::now)), if waits.is_some() => {}
+                _ = ticks.tick() => self.take(Input::Tick, clock::now()),
+                _ = signals.hup.recv() => self.reload(args),
+                _ = signals.term.recv() => return Ok(()),
+                _ = signals.int.recv() => return Ok(()),
+            }
+            tokio::select! {
+                settled = self.settle() => settled?,
+                // A ledger that takes no commits holds everything up, but not the end.
                 _ = signals.term.recv() => return Ok(()),
                 _ = signals.int.recv() => return Ok(()),
             }
         }
     }
 
-    fn take(&mut self, input: Input<'_>, at: Timestamp) -> anyhow::Result<()> {
-        let outcome = step(&mut self.state, input, at);
-        outcome.changes.iter().for_each(tell);
-        for effect in outcome.effects {
-            match effect {
-                Effect::Ask(question) => {
-                    let resolver = Arc::clone(&self.resolver);
-                    self.asks.spawn(async move { resolver.ask(question).await });
+    /// Takes what the reader still has on its way, and commits it. What would follow from it the next start does.
+    async fn finish(&mut self, sources: &mut Sources) -> anyhow::Result<()> {
+        let Sources { logs, signals, .. } = sources;
+        let rest = async {
+            while let Some(heard) = logs.recv().await {
+                self.read(heard);
+            }
+            self.commit().await
+        };
+        tokio::select! {
+            committed = rest => Ok(committed?),
+            // Once more: at once.
+            _ = signals.term.recv() => Ok(()),
+            _ = signals.int.recv() => Ok(()),
+        }
+    }
+
+    fn read(&mut self, heard: Heard) {
+        match heard {
+            Heard::Events(batch, mark) => {
+                let events = batch.len();
+                for Sighting { event, at } in batch {
+                    self.take(Input::Event(&event), at);
                 }
-                Effect::Edit(edit) if self.dry_run => self.withhold(edit)?,
-                Effect::Edit(edit) => self.mapper.order(Order::Edit(edit)),
-                Effect::Prove(relay, addresses) => {
-                    self.mapper.order(Order::Prove(relay, addresses));
+                self.book.mark(mark, events);
+            }
+            Heard::AllRead => {
+                info!("all that was logged so far is read; following");
+                self.take(Input::Request(Request::Resume), clock::now());
+            }
+        }
+    }
+
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Answer(input) => self.take(input, clock::now()),
+            News::Looked { map, rest } => {
+                self.take(Input::Map(map), clock::now());
+                // A block that is to be put back later is judged once more then, also after a restart.
+                if !self.state.waits_to_put_back() {
+                    self.book.note_rest(rest);
                 }
             }
+        }
+    }
+
+    /// Feeds the heart. What it wants done waits in [`Daemon::due`].
+    fn take(&mut self, input: Input<'_>, at: Timestamp) {
+        let outcome = step(&mut self.state, input, at);
+        for change in outcome.changes {
+            self.book.tell(&change, at);
+            match change {
+                Change::Cleared(_) => happening::log(&change),
+                _ => self.decided.push(change),
+            }
+        }
+        if self.state.is_unsaved() {
+            self.book.dirty();
+        }
+        self.due.extend(outcome.effects);
+    }
+
+    /// Commits what must be, and carries out what the heart wants. What was decided is committed at once: who reads of
+    /// it in the log may act on it.
+    async fn settle(&mut self) -> anyhow::Result<()> {
+        loop {
+            let edits = self.due.iter().any(|effect| matches!(effect, Effect::Edit(_)));
+            if edits || !self.decided.is_empty() || self.book.is_due() {
+                self.commit().await?;
+            }
+            if self.due.is_empty() {
+                return Ok(());
+            }
+            for effect in std::mem::take(&mut self.due) {
+                self.carry_out(effect)?;
+            }
+        }
+    }
+
+    async fn commit(&mut self) -> Result<(), ledger::Error> {
+        self.book.commit(&mut self.state).await?;
+        self.decided.drain(..).for_each(|change| happening::log(&change));
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> anyhow::Result<()> {
+        match effect {
+            Effect::Ask(question) => {
+                let resolver = Arc::clone(&self.resolver);
+                self.asks.spawn(async move { resolver.ask(question).await });
+            }
+            Effect::Edit(edit) if self.dry_run => self.withhold(edit)?,
+            Effect::Edit(edit) => self.mapper.order(Order::Edit(edit)),
+            Effect::Prove(relay, addresses) => self.mapper.order(Order::Prove((relay, addresses))),
         }
         Ok(())
     }
@@ -185,18 +269,22 @@ impl Daemon {
     /// Dry run: the lines are shown instead of written.
     fn withhold(&mut self, edit: Edit) -> anyhow::Result<()> {
         let keys: Vec<_> = edit.add.into_iter().map(|managed| managed.key).collect();
+        if keys.is_empty() {
+            return Ok(()); // What is to be taken out stays until dry run ends.
+        }
         let lines: String = keys.iter().map(|key| line(key) + "\n").collect();
         print(lines)?;
-        self.take(Input::Map(MapState::Withheld(edit.relay, keys)), clock::now())
+        self.take(Input::Map(MapState::Withheld(edit.relay, keys)), clock::now());
+        Ok(())
     }
 
     /// Reads the config again. A broken one changes nothing.
-    fn reload(&mut self, args: &cli::Run) -> anyhow::Result<()> {
+    fn reload(&mut self, args: &cli::Run) {
         let config = match Config::load_or_default(args.config.as_deref()) {
             Ok(config) => config,
             Err(error) => {
                 warn!("{}; the old config stays in force", Safe(&error.to_string()));
-                return Ok(());
+                return;
             }
         };
         self.state.set_rules(config.rules());
@@ -207,43 +295,7 @@ impl Daemon {
         );
         self.mapper.order(Order::Armed(!self.dry_run));
         if was_dry && !self.dry_run {
-            self.take(Input::Request(Request::Arm), clock::now())?;
-        }
-        Ok(())
-    }
-}
-
-fn list(keys: &[Key]) -> String {
-    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-}
-
-/// Logs a change. Foreign text is escaped.
-fn tell(change: &Change) {
-    match change {
-        Change::Candidate(relay, weight) => {
-            info!(%relay, stuck = weight.stuck, span = format!("{:#}", weight.span), "candidate");
-        }
-        Change::Held(relay, hold) => warn!(%relay, reason = %Safe(&hold.to_string()), "held"),
-        Change::Proposed(relay, keys) => {
-            for key in keys {
-                info!(%relay, entry = line(key), "proposed");
-            }
-        }
-        Change::Active(relay, keys) => {
-            for key in keys {
-                info!(%relay, entry = line(key), "active");
-            }
-        }
-        Change::Proven(relay, proof) => info!(%relay, ?proof, "proof"),
-        Change::Cleared(relay) => debug!(%relay, "TLS worked; the count is cleared"),
-        Change::Lifted(relay, keys, _) => {
-            info!(%relay, keys = list(keys), "lifted by hand; it stays out");
-        }
-        Change::Replaced(relay, keys) => {
-            info!(%relay, keys = list(keys), "the admin's own entry replaces ours");
-        }
-        Change::PutBack(relay, keys) => {
-            warn!(%relay, keys = list(keys), "others rewrote the file; put back");
+            self.take(Input::Request(Request::Arm), clock::now());
         }
     }
 }

@@ -7,7 +7,7 @@ use sendmail::cf::{Cf, MapLine};
 use serde::Serialize;
 
 use crate::config::{Config, MapType, ProveWay, RebuildWay};
-use crate::mapper::Asked;
+use crate::proof::Asked;
 
 /// What was found, good or bad.
 #[derive(Debug, Serialize)]

@@ -3,17 +3,21 @@
 //! This crate wires the house together: config, command line, the daemon's loop. What a line means, when failures become
 //! a decision and how the map is changed is known elsewhere; see docs/ARCHITECTURE.md.
 
+mod book;
 mod check;
 mod cli;
 mod clock;
 mod config;
 mod daemon;
+mod happening;
 mod host;
+mod keeper;
 mod logging;
 mod mapper;
 mod matching;
 mod output;
 mod progress;
+mod proof;
 mod reader;
 mod report;
 mod scan;

@@ -1,31 +1,25 @@
 //! The thread that changes the map: makemap may take seconds, and reading the log never waits for it.
 //!
-//! Orders that came in while the map was being rebuilt are carried out together by the next rebuild. Between orders the
-//! map is looked after: when others replaced it, the processes of sendmail that still hold the old one are told.
-//!
-//! Proof: where the K line of sendmail.cf names this very map, sendmail is asked. Otherwise, and when it does not answer
-//! in time, the keys that the store has read back from the new map are the proof. No answer is no failure.
+//! Orders that came in while the map was being rebuilt are carried out together by the next rebuild. Between orders, and
+//! before each change, file and map are looked at; what others did to the file is news for the heart.
 
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as Orders, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use access::key::Key;
 use access::managed::Managed;
-use maillog::relay::Relay;
-use map_store::{Applied, Error, FileStore, Noticed, Settings, Skipped, Tended};
+use map_store::{Applied, Error, Settings, Skipped};
 use policy::input::{Edit, Input, MapState, Proof};
-use sendmail::prove::{self, Mta, Target};
 use tokio::sync::mpsc::Sender;
 use tracing::{debug, info, warn};
 
-use crate::clock;
+use crate::keeper::{Keeper, Seen};
 use crate::output::Safe;
+use crate::proof::{Asked, Wanted};
 
-/// How often the map is looked after.
-const TEND_EVERY: Duration = Duration::from_secs(15);
+/// How soon files that others are at work on are looked at again.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -35,25 +29,27 @@ pub(crate) enum Order {
     /// Change the map.
     Edit(Edit),
     /// Ask sendmail about the relay, at each address.
-    Prove(Relay<'static>, Vec<Option<IpAddr>>),
+    Prove(Wanted),
 }
 
-/// The sendmail that is asked for proofs.
+/// What the heart hears from the thread.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) program: PathBuf,
-    pub(crate) cf: PathBuf,
-    pub(crate) timeout: Duration,
+pub(crate) enum News {
+    /// The answer to an order.
+    Answer(Input<'static>),
+    /// The access file, as it was found at the start or after others changed it; and a sign of what it is outside of our
+    /// block.
+    Looked { map: MapState, rest: String },
 }
 
 /// What the thread works with.
 #[derive(Debug)]
 pub(crate) struct Tools {
     pub(crate) settings: Settings,
-    /// The store, if it could be opened already.
-    pub(crate) store: Option<FileStore>,
     /// None where sendmail is not to be asked.
     pub(crate) asked: Option<Asked>,
+    /// How often file and map are looked at.
+    pub(crate) look_every: Duration,
     /// Whether the map may be touched.
     pub(crate) armed: bool,
 }
@@ -65,13 +61,33 @@ pub(crate) struct Mapper {
 }
 
 impl Mapper {
-    /// Starts it. Answers go to `inputs`.
-    pub(crate) fn start(tools: Tools, inputs: Sender<Input<'static>>) -> std::io::Result<Self> {
+    /// Makes file and map belong together, looks at the file, and starts the thread. `rest` is the sign of what the file
+    /// was outside of our block when it was last looked at, if that is known. The first news are given back, further
+    /// ones go to `news`.
+    ///
+    /// # Errors
+    /// If the access file cannot be used. Dry run does without, and then there are no news.
+    pub(crate) fn start(
+        tools: Tools,
+        rest: Option<String>,
+        news: Sender<News>,
+    ) -> anyhow::Result<(Self, Option<News>)> {
+        let Tools { settings, asked, look_every, armed } = tools;
+        let built = settings.is_built();
+        let mut keeper = Keeper::new(settings, armed, rest);
+        let first = match keeper.begin() {
+            Ok(Seen { look, rest }) => Some(News::Looked { map: MapState::Loaded(look), rest }),
+            Err(error) if !armed => {
+                warn!("{}", Safe(&error.to_string()));
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut work = Work { keeper, asked, built, look_every, news };
         let (orders, received) = channel();
-        let mut work = Work { tools, inputs };
         let thread =
             thread::Builder::new().name("mapper".to_owned()).spawn(move || work.run(&received))?;
-        Ok(Self { orders, thread })
+        Ok((Self { orders, thread }, first))
     }
 
     /// Gives an order. One that comes after the end is lost with the process.
@@ -91,22 +107,28 @@ impl Mapper {
 }
 
 struct Work {
-    tools: Tools,
-    inputs: Sender<Input<'static>>,
+    keeper: Keeper,
+    asked: Option<Asked>,
+    /// Whether the map is built by us, so that it can be asked at once.
+    built: bool,
+    look_every: Duration,
+    news: Sender<News>,
 }
 
 impl Work {
     fn run(&mut self, orders: &Receiver<Order>) {
-        self.heal();
+        self.keeper.heal();
+        let mut patience = self.look_every;
         loop {
-            match orders.recv_timeout(TEND_EVERY) {
+            match orders.recv_timeout(patience) {
                 Ok(first) => {
                     let all: Vec<Order> = std::iter::once(first).chain(orders.try_iter()).collect();
                     self.carry_out(all);
                 }
-                Err(RecvTimeoutError::Timeout) => self.tend(),
+                Err(RecvTimeoutError::Timeout) => self.look(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            patience = if self.keeper.is_unsettled() { SOON } else { self.look_every };
         }
     }
 
@@ -115,12 +137,9 @@ impl Work {
         let mut proofs = Vec::new();
         for order in orders {
             match order {
-                Order::Armed(armed) => {
-                    self.tools.armed = armed;
-                    self.heal();
-                }
+                Order::Armed(armed) => self.keeper.arm(armed),
                 Order::Edit(edit) => edits.push(edit),
-                Order::Prove(relay, addresses) => proofs.push((relay, addresses)),
+                Order::Prove(wanted) => proofs.push(wanted),
             }
         }
         if !edits.is_empty() {
@@ -135,130 +154,59 @@ impl Work {
     fn edit(&mut self, edits: Vec<Edit>) {
         let add: Vec<Managed> = edits.iter().flat_map(|edit| edit.add.iter().cloned()).collect();
         let remove: Vec<Key> = edits.iter().flat_map(|edit| edit.remove.iter().cloned()).collect();
-        self.tend();
-        let outcome = self.apply(&add, &remove);
-        match &outcome {
-            Ok(applied) => {
-                report(applied);
-                self.heal();
-            }
-            Err(error) => debug!("{}", Safe(&error.to_string())),
+        self.look();
+        let outcome = self.keeper.apply(&add, &remove);
+        if let Err(error) = &outcome {
+            debug!("{}", Safe(&error.to_string()));
         }
-        for edit in edits.into_iter().filter(|edit| !edit.add.is_empty()) {
+        for edit in edits {
             for state in states_after(edit, &outcome) {
                 self.answer(Input::Map(state));
             }
         }
     }
 
-    fn apply(&mut self, add: &[Managed], remove: &[Key]) -> Result<Applied, Error> {
-        let store = match self.tools.store.take() {
-            Some(store) => store,
-            None => FileStore::open(self.tools.settings.clone())?,
+    /// Looks at file and map, and tells the heart what others did.
+    fn look(&mut self) {
+        if let Some(Seen { look, rest }) = self.keeper.look() {
+            self.tell(News::Looked { map: MapState::Seen(look), rest });
+        }
+    }
+
+    fn prove(&self, wanted: Vec<Wanted>) {
+        let proofs = match &self.asked {
+            Some(asked) if self.built => asked.prove(wanted),
+            _ => {
+                let proof = if self.built { Proof::ReadBack } else { Proof::NotYet };
+                wanted.into_iter().map(|(relay, _)| (relay, proof.clone())).collect()
+            }
         };
-        self.tools.store.insert(store).apply(add, remove)
-    }
-
-    fn prove(&self, wanted: Vec<(Relay<'static>, Vec<Option<IpAddr>>)>) {
-        let Some(asked) = self.tools.asked.as_ref().filter(|_| self.tools.settings.is_built())
-        else {
-            let proof =
-                if self.tools.settings.is_built() { Proof::ReadBack } else { Proof::NotYet };
-            for (relay, _) in wanted {
-                self.answer(Input::Proof(relay, proof.clone()));
-            }
-            return;
-        };
-        let mut targets = Vec::new();
-        let mut owners = Vec::new();
-        for (n, (relay, addresses)) in wanted.iter().enumerate() {
-            for address in addresses {
-                if let Some(target) = Target::new(relay.as_str(), *address) {
-                    targets.push(target);
-                    owners.push(n);
-                }
-            }
-        }
-        let mta = Mta { program: &asked.program, cf: &asked.cf, timeout: asked.timeout };
-        let answers = prove::prove(&mta, &targets);
-        for (n, (relay, _)) in wanted.into_iter().enumerate() {
-            let own = owners.iter().zip(&answers).filter(|(owner, _)| **owner == n).map(|(_, a)| a);
-            self.answer(Input::Proof(relay, verdict(own)));
-        }
-    }
-
-    /// Looks whether others have replaced the map.
-    fn tend(&mut self) {
-        let Some(store) = self.tools.store.as_mut().filter(|_| self.tools.armed) else { return };
-        match store.tend() {
-            Ok(Tended::Same | Tended::Appeared) => {}
-            Ok(Tended::Gone) => warn!("the map is gone"),
-            Ok(Tended::Replaced) => {
-                info!("others replaced the map; every sendmail that holds the old one will notice");
-                self.heal();
-            }
-            Ok(Tended::ReplacedUnnoticed(error)) => {
-                warn!(
-                    "others replaced the map, and the old one's mtime could not be raised: {error}"
-                );
-            }
-            Err(error) => warn!("{}", Safe(&error.to_string())),
-        }
-    }
-
-    /// Tells processes that hold a map which is deleted.
-    fn heal(&self) {
-        if !self.tools.armed {
-            return;
-        }
-        let db = self.tools.settings.db();
-        match sendmail::holders::heal(Path::new("/proc"), &db, clock::system()) {
-            Ok(found) => {
-                if !found.healed.is_empty() {
-                    info!(pids = ?found.healed, "told processes that held a deleted map");
-                }
-                if !found.hidden.is_empty() {
-                    info!(pids = ?found.hidden, "no right to see whether these hold a deleted map");
-                }
-                if !found.refused.is_empty() {
-                    warn!(pids = ?found.refused, "no right to tell processes that hold a deleted map");
-                }
-            }
-            Err(error) => warn!("cannot look for processes that hold a deleted map: {error}"),
+        for (relay, proof) in proofs {
+            self.answer(Input::Proof(relay, proof));
         }
     }
 
     fn answer(&self, input: Input<'static>) {
-        if self.inputs.blocking_send(input).is_err() {
+        self.tell(News::Answer(input));
+    }
+
+    fn tell(&self, news: News) {
+        if self.news.blocking_send(news).is_err() {
             info!("ended before the answer was taken");
         }
     }
 }
 
-/// What is worth telling of a change that was made.
-fn report(applied: &Applied) {
-    for oddity in &applied.oddities {
-        warn!("{}", Safe(&oddity.to_string()));
-    }
-    if !applied.said.is_empty() {
-        info!(said = %Safe(&applied.said), "the rebuild went well, with remarks");
-    }
-    if let Noticed::No(error) = &applied.noticed {
-        warn!(
-            "the old map's mtime could not be raised; a persistent queue runner must be restarted: {error}"
-        );
-    }
-}
-
 /// What became of one relay's edit: some keys may be written while the admin has lines of his own for others.
 fn states_after(edit: Edit, outcome: &Result<Applied, Error>) -> Vec<MapState> {
-    let relay = edit.relay;
-    let keys = edit.add.into_iter().map(|entry| entry.key);
+    let Edit { relay, add, remove } = edit;
+    let keys: Vec<Key> = add.into_iter().map(|entry| entry.key).collect();
     let applied = match outcome {
         Ok(applied) => applied,
         Err(error) => {
-            let why = error.to_string().into();
-            return vec![MapState::Failed(relay, keys.collect(), why)];
+            let failed =
+                |keys: Vec<Key>| MapState::Failed(relay.clone(), keys, error.to_string().into());
+            return [keys, remove].into_iter().filter(|k| !k.is_empty()).map(failed).collect();
         }
     };
     let line_against = |wanted: &Key| {
@@ -268,12 +216,15 @@ fn states_after(edit: Edit, outcome: &Result<Applied, Error>) -> Vec<MapState> {
         })
     };
     let (against, written): (Vec<Key>, Vec<Key>) =
-        keys.partition(|key| line_against(key).is_some());
+        keys.into_iter().partition(|key| line_against(key).is_some());
     let lines: Vec<String> = against
         .iter()
         .filter_map(|key| Some(format!("line {} for {key}", line_against(key)?)))
         .collect();
     let mut states = Vec::new();
+    if !remove.is_empty() {
+        states.push(MapState::Removed(relay.clone(), remove));
+    }
     if !written.is_empty() {
         states.push(MapState::Written(relay.clone(), written));
     }
@@ -281,22 +232,4 @@ fn states_after(edit: Edit, outcome: &Result<Applied, Error>) -> Vec<MapState> {
         states.push(MapState::Contradicted(relay, against, lines.join(", ").into()));
     }
     states
-}
-
-/// One verdict from the answers for a relay's addresses: one refusal refutes, one silence leaves what was read back.
-fn verdict<'a>(answers: impl Iterator<Item = &'a prove::Proof>) -> Proof {
-    let mut all = Proof::Matches;
-    let mut none = true;
-    for answer in answers {
-        none = false;
-        match answer {
-            prove::Proof::Matches => {}
-            prove::Proof::DoesNotMatch { said } => return Proof::Refuted(said.as_str().into()),
-            prove::Proof::NoAnswer { why } => {
-                info!("sendmail gave no proof: {}", Safe(why));
-                all = Proof::ReadBack;
-            }
-        }
-    }
-    if none { Proof::ReadBack } else { all }
 }

@@ -3,11 +3,18 @@
 //! Reads are blocking and the searches are not short, so both have a thread of their own. Events go to the heart through
 //! a bounded channel: when the heart is slow the reader waits, and the log itself is the queue; nothing is dropped.
 //!
+//! With the events of a block goes a mark: how far the log has been read by then, and which attempts wait for their
+//! delivery line. The heart commits it together with what the events did. A log of nothing but noise is marked now and
+//! then too, so that a restart need not read it again.
+//!
 //! A live line happened when it arrived: the log's own stamp may lack the year, or come from a clock that is wrong. An old
-//! line happened when its stamp says. What is older than the window cannot count any more and is left out.
+//! line happened when its stamp says. What is older than the window cannot count any more and is left out; so is, where
+//! the place in a log was lost, what is not newer than what was counted of it last.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -16,16 +23,24 @@ use maillog::event::{Event, What};
 use maillog::finder::Finder;
 use maillog::kinds::Kinds;
 use maillog::stamp::Calendar;
-use tailer::{Next, Options, Start, Tail, Waker};
+use serde::{Deserialize, Serialize};
+use tailer::{Loss, Next, Options, Place, Since, Start, Tail, Waker};
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
+use crate::book::{Mark, Remembered};
 use crate::clock;
 use crate::config::Config;
 use crate::output::Safe;
 
 /// What the daemon wants to know.
 pub(crate) const KINDS: Kinds = Kinds::ATTEMPTS.with(Kinds::OUTCOMES).with(Kinds::SUCCESSES);
+
+/// A log without events is marked after so many bytes ...
+const MARK_BYTES: u64 = 16 << 20;
+
+/// ... or, at its end, after so long.
+const MARK_EVERY: Duration = Duration::from_secs(60);
 
 /// An event with its moment.
 #[derive(Debug)]
@@ -37,10 +52,18 @@ pub(crate) struct Sighting {
 /// What the heart hears from the reader.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    /// Events, in their order.
-    Events(Vec<Sighting>),
+    /// Events, in their order, and how far the log was read with them.
+    Events(Vec<Sighting>, Mark),
     /// Every log has been read up to its end, or is not there. Told once.
     AllRead,
+}
+
+/// A place as the ledger keeps it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    place: Place,
+    /// The second since 1970 of the latest event that was counted.
+    last: i64,
 }
 
 /// The running thread.
@@ -51,20 +74,25 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Starts it. What it reads goes to `heart`, the events of one block in one message.
-    pub(crate) fn start(config: &Config, heart: Sender<Heard>) -> anyhow::Result<Self> {
-        let logs = config.log.path.0.iter().map(|path| (path.clone(), Start::Beginning));
-        let tail = Tail::new(logs, Options::default());
-        let (waker, logs) = (tail.waker(), config.log.path.0.len());
-        let window = config.policy.window.0;
-        let reading = Reading::new(tail, logs, window, heart);
+    pub(crate) fn start(
+        config: &Config,
+        remembered: &Remembered,
+        heart: Sender<Heard>,
+    ) -> anyhow::Result<Self> {
+        let reading = Reading::new(config, remembered, heart);
+        let waker = reading.tail.waker();
         let thread =
             thread::Builder::new().name("reader".to_owned()).spawn(move || reading.run())?;
         Ok(Self { waker, thread })
     }
 
-    /// Ends it. The channel's receiver must be gone, or still be read, for the thread may wait for room.
-    pub(crate) fn stop(self) {
+    /// Asks it to end: the last marks come, and then no more.
+    pub(crate) fn end(&self) {
         self.waker.wake();
+    }
+
+    /// Waits for its end. The channel's receiver must be gone, or still be read, for the thread may wait for room.
+    pub(crate) fn join(self) {
         if self.thread.join().is_err() {
             warn!("the reader ended with a panic");
         }
@@ -74,26 +102,53 @@ impl Reader {
 /// What the thread works with.
 struct Reading {
     tail: Tail,
+    logs: Vec<Log>,
     window: SignedDuration,
-    finders: Vec<Finder>,
     stamps: StampReader,
     /// Which logs have been read up to their end; empty once that was told.
     unread: Vec<usize>,
     heart: Sender<Heard>,
 }
 
-/// The heart has gone.
+/// One of the logs.
+struct Log {
+    /// Its name in the ledger.
+    name: Arc<str>,
+    finder: Finder,
+    /// The second since 1970 of the latest event that was counted.
+    last: i64,
+    /// The place was lost: what is not newer than this second may have been counted.
+    lost: Option<i64>,
+    /// Which attempts wait has changed since the last mark.
+    waiting: bool,
+    /// Bytes since the last mark.
+    unmarked: u64,
+    marked: Instant,
+}
+
+/// The heart has gone, or wants no more.
 struct Gone;
 
 impl Reading {
-    fn new(tail: Tail, logs: usize, window: SignedDuration, heart: Sender<Heard>) -> Self {
+    fn new(config: &Config, remembered: &Remembered, heart: Sender<Heard>) -> Self {
+        let paths = &config.log.path.0;
+        let window = config.policy.window.0;
+        let (logs, starts): (Vec<Log>, Vec<Start>) =
+            paths.iter().map(|path| Log::new(path, remembered, window)).unzip();
+        let tail = Tail::new(paths.iter().cloned().zip(starts), Options::default());
         let stamps = Calendar { latest: clock::now(), zone: TimeZone::system() }.reader();
-        let finders = (0..logs).map(|_| Finder::new(KINDS)).collect();
-        Self { tail, window, finders, stamps, unread: (0..logs).collect(), heart }
+        Self { tail, unread: (0..logs.len()).collect(), logs, window, stamps, heart }
     }
 
     fn run(mut self) {
         while self.next().is_ok() {}
+        for log in 0..self.logs.len() {
+            if self.logs.get(log).is_some_and(|log| log.unmarked > 0)
+                && self.mark(log, Vec::new()).is_err()
+            {
+                return;
+            }
+        }
     }
 
     fn next(&mut self) -> Result<(), Gone> {
@@ -101,36 +156,35 @@ impl Reading {
             Next::Lines { log, bytes, live, .. } => {
                 let now = clock::now();
                 self.stamps.set_latest(now);
-                let Some(finder) = self.finders.get_mut(log) else { return Ok(()) };
-                let (stamps, window) = (&mut self.stamps, self.window);
-                let mut batch = Vec::new();
-                finder.feed(bytes, &mut |event| {
-                    // An old line of a host whose clock is wrong happened now at the latest.
-                    let at = if live {
-                        now
-                    } else {
-                        stamps.resolve(event.stamp).unwrap_or(now).min(now)
-                    };
-                    let counts = now.duration_since(at) <= window;
-                    if counts || matches!(event.what, What::Success(_)) {
-                        batch.push(Sighting { event: event.into_owned(), at });
-                    }
-                });
-                if batch.is_empty() {
+                let Some(reading) = self.logs.get_mut(log) else { return Ok(()) };
+                let batch = reading.sightings(bytes, live, now, self.window, &mut self.stamps);
+                if !batch.is_empty() {
+                    self.tail.mattered();
+                }
+                reading.waiting |= reading.finder.pending_changed();
+                if batch.is_empty() && !reading.waiting && reading.unmarked < MARK_BYTES {
                     return Ok(());
                 }
-                self.tail.mattered();
-                self.tell(Heard::Events(batch))
+                self.mark(log, batch)
             }
-            Next::Lost { loss, .. } => {
-                warn!("{}; lines may have been missed", Safe(&loss.to_string()));
-                Ok(())
+            Next::CaughtUp { log } => {
+                let due = |log: &Log| log.unmarked > 0 && log.marked.elapsed() >= MARK_EVERY;
+                if self.logs.get(log).is_some_and(due) {
+                    self.mark(log, Vec::new())?;
+                }
+                self.read_up(log)
             }
-            Next::CaughtUp { log } => self.read_up(log),
             Next::Missing { log } => {
                 let path = self.tail.path(log).unwrap_or(Path::new("?")).display();
                 info!(%path, "the log is missing; waiting for it");
                 self.read_up(log)
+            }
+            Next::Lost { log, loss } => {
+                warn!("{}; lines may have been missed", Safe(&loss.to_string()));
+                if let (Loss::Place { .. }, Some(log)) = (loss, self.logs.get_mut(log)) {
+                    log.lost = Some(log.last);
+                }
+                Ok(())
             }
             Next::Trouble { log, error } => {
                 warn!("{}; trying again", Safe(&error.to_string()));
@@ -139,6 +193,21 @@ impl Reading {
             Next::Called => Err(Gone),
             Next::Quiet => Ok(()),
         }
+    }
+
+    /// Gives the heart the events, and how far the log was read with them.
+    fn mark(&mut self, log: usize, batch: Vec<Sighting>) -> Result<(), Gone> {
+        let place = self.tail.place(log);
+        let Some(reading) = self.logs.get_mut(log) else { return Ok(()) };
+        let kept = Kept { place, last: reading.last };
+        (reading.unmarked, reading.marked) = (0, Instant::now());
+        let mark = Mark {
+            log: Arc::clone(&reading.name),
+            place: serde_json::to_string(&kept).unwrap_or_default(),
+            pending: std::mem::take(&mut reading.waiting)
+                .then(|| serde_json::to_string(&reading.finder.pending()).unwrap_or_default()),
+        };
+        self.tell(Heard::Events(batch, mark))
     }
 
     /// A log has been read up to its end. When it was the last one that was awaited, the heart is told.
@@ -154,4 +223,76 @@ impl Reading {
     fn tell(&self, heard: Heard) -> Result<(), Gone> {
         self.heart.blocking_send(heard).map_err(|_| Gone)
     }
+}
+
+impl Log {
+    /// The log as the ledger knows it, and where to begin: where reading ended, or, if it is new to us, where the window
+    /// begins.
+    fn new(path: &Path, remembered: &Remembered, window: SignedDuration) -> (Self, Start) {
+        let name: Arc<str> = path.to_string_lossy().into();
+        let kept = remembered.places.get(&*name).and_then(|text| readable::<Kept>(path, text));
+        let pending = remembered.pending.get(&*name).and_then(|text| readable(path, text));
+        let (start, last) = match kept {
+            Some(Kept { place, last }) => (Start::At(place), last),
+            None => (since(window), 0),
+        };
+        let log = Self {
+            name,
+            finder: Finder::with_pending(KINDS, pending.unwrap_or_default()),
+            last,
+            lost: None,
+            waiting: false,
+            unmarked: 0,
+            marked: Instant::now(),
+        };
+        (log, start)
+    }
+
+    /// The events of a block that may count, each with its moment.
+    fn sightings(
+        &mut self,
+        bytes: &[u8],
+        live: bool,
+        now: Timestamp,
+        window: SignedDuration,
+        stamps: &mut StampReader,
+    ) -> Vec<Sighting> {
+        self.unmarked += bytes.len() as u64;
+        let mut batch = Vec::new();
+        let (last, lost) = (&mut self.last, self.lost);
+        self.finder.feed(bytes, &mut |event| {
+            // An old line of a host whose clock is wrong happened now at the latest.
+            let at = if live { now } else { stamps.resolve(event.stamp).unwrap_or(now).min(now) };
+            if lost.is_some_and(|counted| at.as_second() <= counted) {
+                return;
+            }
+            let counts = now.duration_since(at) <= window;
+            if counts || matches!(event.what, What::Success(_)) {
+                *last = at.as_second().max(*last);
+                batch.push(Sighting { event: event.into_owned(), at });
+            }
+        });
+        batch
+    }
+}
+
+/// A text of the ledger, read back. One that cannot be read is as good as none.
+fn readable<T: for<'a> Deserialize<'a>>(path: &Path, text: &str) -> Option<T> {
+    serde_json::from_str(text)
+        .inspect_err(|error| {
+            let path = path.display();
+            warn!(%path, "what the ledger says of this log cannot be read: {error}");
+        })
+        .ok()
+}
+
+/// To begin where the window begins.
+fn since(window: SignedDuration) -> Start {
+    let begin = clock::now().saturating_sub(window).unwrap_or(Timestamp::MIN);
+    let written = clock::system().checked_sub(window.unsigned_abs()).unwrap_or(UNIX_EPOCH);
+    let mut stamps = Calendar { latest: clock::now(), zone: TimeZone::system() }.reader();
+    Start::Since(Since::new(written, move |line| {
+        let (prefix, _) = maillog::prefix::split(line).ok()?;
+        Some(stamps.resolve(prefix.stamp)? < begin)
+    }))
 }

@@ -123,9 +123,11 @@ impl Stage {
              [access]\nfile = {access:?}\nmap = {access:?}\ntype = \"text\"\nrebuild = \"none\"\n\
              cf = {:?}\n\
              [guards]\nmax_entries = 0\nmax_per_hour = 0\nburst_relays = 0\nburst_share = 0.0\n\
-             [dns]\nservers = [\"{}\"]\n",
+             [dns]\nservers = [\"{}\"]\n\
+             [ledger]\npath = {:?}\n",
             path("sendmail.cf"),
             dns.address(),
+            path("ledger.db"),
         );
         append(&log, b"")?;
         append(&access, b"Connect:localhost\tRELAY\n")?;

@@ -112,12 +112,14 @@ impl Stage {
              [log]\npath = {:?}\n\
              [policy]\nfailures = 3\nwindow = \"24h\"\nmin_span = \"1s\"  # in life: 30m\nprobe = false\n\
              [access]\nfile = {:?}\nmap = {:?}\n{map}cf = {:?}  # there is none\n\
-             [dns]\nservers = [\"{}\"]\n",
+             [dns]\nservers = [\"{}\"]\n\
+             [ledger]\npath = {:?}\n",
             path("mail.log"),
             path("access"),
             path("access"),
             path("sendmail.cf"),
             self.dns.address(),
+            path("ledger.db"),
         )
     }
 

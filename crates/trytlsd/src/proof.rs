@@ -1,0 +1,67 @@
+//! Whether an entry does what it was written for.
+//!
+//! Where the K line of sendmail.cf names this very map, sendmail is asked. Otherwise, and when it does not answer in
+//! time, the keys that the store has read back from the new map are the proof. No answer is no failure.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use maillog::relay::Relay;
+use policy::input::Proof;
+use sendmail::prove::{self, Mta, Target};
+use tracing::info;
+
+use crate::output::Safe;
+
+/// The sendmail that is asked.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) program: PathBuf,
+    pub(crate) cf: PathBuf,
+    pub(crate) timeout: Duration,
+}
+
+/// A relay, and the addresses at which its entries are to act.
+pub(crate) type Wanted = (Relay<'static>, Vec<Option<IpAddr>>);
+
+impl Asked {
+    /// Asks about all of them at once.
+    pub(crate) fn prove(&self, wanted: Vec<Wanted>) -> Vec<(Relay<'static>, Proof)> {
+        let mut targets = Vec::new();
+        let mut owners = Vec::new();
+        for (n, (relay, addresses)) in wanted.iter().enumerate() {
+            for address in addresses {
+                if let Some(target) = Target::new(relay.as_str(), *address) {
+                    targets.push(target);
+                    owners.push(n);
+                }
+            }
+        }
+        let mta = Mta { program: &self.program, cf: &self.cf, timeout: self.timeout };
+        let answers = prove::prove(&mta, &targets);
+        let of_one = |n: usize| {
+            let own = owners.iter().zip(&answers).filter(move |(owner, _)| **owner == n);
+            verdict(own.map(|(_, answer)| answer))
+        };
+        wanted.into_iter().enumerate().map(|(n, (relay, _))| (relay, of_one(n))).collect()
+    }
+}
+
+/// One verdict from the answers for a relay's addresses: one refusal refutes, one silence leaves what was read back.
+fn verdict<'a>(answers: impl Iterator<Item = &'a prove::Proof>) -> Proof {
+    let mut all = Proof::Matches;
+    let mut none = true;
+    for answer in answers {
+        none = false;
+        match answer {
+            prove::Proof::Matches => {}
+            prove::Proof::DoesNotMatch { said } => return Proof::Refuted(said.as_str().into()),
+            prove::Proof::NoAnswer { why } => {
+                info!("sendmail gave no proof: {}", Safe(why));
+                all = Proof::ReadBack;
+            }
+        }
+    }
+    if none { Proof::ReadBack } else { all }
+}
