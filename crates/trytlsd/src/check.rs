@@ -4,10 +4,10 @@ use std::fmt::Write;
 use std::fs::File;
 use std::path::Path;
 
+use config::{Config, RebuildWay};
 use serde::Serialize;
 
 use crate::cli;
-use crate::config::{Config, RebuildWay};
 use crate::host::{self, Finding, Host};
 use crate::output::{Safe, Style, print};
 
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &cli::CheckConfig, config: &Config) -> anyhow::Result<u8
 }
 
 fn rows(config: &Config) -> Vec<KeyRow> {
-    let row = |shown: crate::config::Shown| KeyRow {
+    let row = |shown: config::Shown| KeyRow {
         works: !Config::IDLE_KEYS.contains(&shown.name.as_str()),
         key: shown.name,
         value: shown.value,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::managed::line;
+use config::Config;
 use facts::Resolver;
 use jiff::Timestamp;
 use policy::fact::Fact;
@@ -28,7 +29,6 @@ use tracing::{info, warn};
 use crate::book::Book;
 use crate::cli;
 use crate::clock;
-use crate::config::Config;
 use crate::happening;
 use crate::host::Host;
 use crate::mapper::{Mapper, News, Order, Tools};

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use config::{Config, MapType, ProveWay, RebuildWay};
 use map_store::{Class, Rebuild, Settings};
 use sendmail::cf::{Cf, MapLine};
 use serde::Serialize;
 
-use crate::config::{Config, MapType, ProveWay, RebuildWay};
 use crate::proof::Asked;
 
 /// What was found, good or bad.

@@ -7,7 +7,6 @@ mod book;
 mod check;
 mod cli;
 mod clock;
-mod config;
 mod daemon;
 mod happening;
 mod host;
@@ -28,9 +27,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use config::{self, Config};
 
 use crate::cli::{Cli, Command};
-use crate::config::Config;
 use crate::output::{complain, is_closed_pipe};
 
 /// Something went wrong that is not the caller's fault.

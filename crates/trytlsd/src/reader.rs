@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use config::Config;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use maillog::calendar::StampReader;
@@ -30,7 +31,6 @@ use tracing::{info, warn};
 
 use crate::book::{Mark, Remembered};
 use crate::clock;
-use crate::config::Config;
 use crate::output::Safe;
 
 /// What the daemon wants to know.

@@ -4,11 +4,11 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use access::key::Key;
+use config::Config;
 use jiff::Timestamp;
 use policy::fact::{Answer, Ptr};
 use serde::Serialize;
 
-use crate::config::Config;
 use crate::output::{Safe, Style};
 use crate::tally;
 use crate::verdict::Verdict;

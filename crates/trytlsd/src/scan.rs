@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use access::key::Key;
+use config::Config;
 use facts::Resolver;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -22,7 +23,6 @@ use tailer::Source;
 
 use crate::cli;
 use crate::clock;
-use crate::config::Config;
 use crate::output::{Style, complain, print};
 use crate::progress::Progress;
 use crate::report::{Listed, Report};

@@ -10,15 +10,17 @@ use std::sync::Arc;
 
 /// A value with where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Setting<T> {
+pub struct Setting<T> {
     value: T,
     source: Source,
 }
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub enum Source {
+    /// No file set it.
     Default,
+    /// This file did.
     File(Arc<Path>),
 }
 
@@ -57,28 +59,30 @@ impl fmt::Display for Source {
 
 /// One key as `check-config` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Shown {
+pub struct Shown {
     /// `[section] key`, or `key` for the top level.
-    pub(crate) name: String,
+    pub name: String,
     /// The value as TOML.
-    pub(crate) value: String,
-    pub(crate) source: Source,
+    pub value: String,
+    /// Which file set it.
+    pub source: Source,
 }
 
 /// Declares a section: the struct in force, and beside it the struct that one file gives (all keys optional, none
 /// unknown).
 macro_rules! section {
-    ($name:ident, $given:ident, $title:literal, {
+    ($(#[doc = $about:literal])* $name:ident, $given:ident, $title:literal, {
         $( $(#[doc = $doc:literal])* $key:ident : $ty:ty = $default:expr ),* $(,)?
     }) => {
+        $(#[doc = $about])*
         #[derive(Clone, Debug)]
-        pub(crate) struct $name {
-            $( $(#[doc = $doc])* pub(crate) $key: Setting<$ty>, )*
+        pub struct $name {
+            $( $(#[doc = $doc])* pub $key: Setting<$ty>, )*
         }
 
         #[derive(Debug, Default, serde::Deserialize)]
         #[serde(deny_unknown_fields, rename_all = "snake_case")]
-        pub(crate) struct $given {
+        struct $given {
             $( $key: Option<$ty>, )*
         }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A span of time: a whole number with `s`, `m`, `h` or `d`, or several of them (`1h30m`); from 0 to ten years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span(pub(crate) SignedDuration);
+pub struct Span(pub SignedDuration);
 
 /// Ten years, in seconds.
 const MOST: i64 = 10 * 366 * 86_400;
@@ -19,7 +19,8 @@ impl Span {
         Self(SignedDuration::from_secs(seconds))
     }
 
-    pub(crate) fn to_std(self) -> std::time::Duration {
+    /// As the standard library has it.
+    pub fn to_std(self) -> std::time::Duration {
         self.0.unsigned_abs()
     }
 }

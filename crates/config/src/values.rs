@@ -13,17 +13,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// `[log] source`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum LogSource {
+pub enum LogSource {
+    /// Files, followed.
     File,
 }
 
 /// `[access] type`: the class of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum MapType {
+pub enum MapType {
     /// As the K line of sendmail.cf says.
     Auto,
+    /// Berkeley DB, hashed.
     Hash,
+    /// Berkeley DB, sorted.
     Btree,
     /// sendmail reads the text itself; nothing is built.
     Text,
@@ -32,10 +35,14 @@ pub(crate) enum MapType {
 /// `[access] key`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum KeyChoice {
+pub enum KeyChoice {
+    /// The name where the confirmed PTR is that name, else the address.
     Auto,
+    /// The name.
     Name,
+    /// The confirmed PTR name.
     Ptr,
+    /// The address.
     Ip,
 }
 
@@ -53,17 +60,21 @@ impl From<KeyChoice> for KeyMode {
 /// `[access] rebuild`: how the map follows the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum RebuildWay {
+pub enum RebuildWay {
+    /// A whole new map, renamed over the old one.
     Replace,
+    /// `makemap -o`, in place.
     Append,
+    /// The admin's own command.
     Command,
+    /// Not at all: the text is the map, or somebody else builds it.
     None,
 }
 
 /// `[access] prove`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum ProveWay {
+pub enum ProveWay {
     /// Ask sendmail where the K line names this very map, else read the keys back.
     Auto,
     /// Only read the keys back.
@@ -72,7 +83,7 @@ pub(crate) enum ProveWay {
 
 /// One path or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Paths(pub(crate) Vec<PathBuf>);
+pub struct Paths(pub Vec<PathBuf>);
 
 impl Serialize for Paths {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -121,7 +132,7 @@ fn one_path(text: &str) -> Result<PathBuf, String> {
 
 /// A value that is written as text: read with its `FromStr`, printed with its `Display`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Text<T>(pub(crate) T);
+pub struct Text<T>(pub T);
 
 impl<T: fmt::Display> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -138,7 +149,7 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
 
 /// An absolute path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Absolute(pub(crate) PathBuf);
+pub struct Absolute(pub PathBuf);
 
 impl FromStr for Absolute {
     type Err = String;
@@ -156,7 +167,7 @@ impl fmt::Display for Absolute {
 
 /// A DNS server: an address or a host name, with `:port` or without (53), an IPv6 address with a port in brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Server(pub(crate) std::net::SocketAddr);
+pub struct Server(pub std::net::SocketAddr);
 
 impl FromStr for Server {
     type Err = String;
@@ -189,7 +200,7 @@ impl fmt::Display for Server {
 
 /// A number within bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Within<const LOW: u32, const HIGH: u32>(pub(crate) u32);
+pub struct Within<const LOW: u32, const HIGH: u32>(pub u32);
 
 impl<const LOW: u32, const HIGH: u32> Serialize for Within<LOW, HIGH> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -209,7 +220,7 @@ impl<'de, const LOW: u32, const HIGH: u32> Deserialize<'de> for Within<LOW, HIGH
 
 /// A share from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Share(pub(crate) f64);
+pub struct Share(pub f64);
 
 impl Serialize for Share {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -16,30 +16,36 @@ use policy::rules::Rules;
 use serde::Deserialize;
 
 use self::section::section;
-pub(crate) use self::section::{Setting, Shown};
-pub(crate) use self::span::Span;
+pub use self::section::{Setting, Shown};
+pub use self::span::Span;
 use self::values::{Absolute, Paths, Server, Share, Text, Within, loopback};
-pub(crate) use self::values::{KeyChoice, LogSource, MapType, ProveWay, RebuildWay};
+pub use self::values::{KeyChoice, LogSource, MapType, ProveWay, RebuildWay};
 
 /// Where the config is if nothing else is said.
-pub(crate) const DEFAULT_PATH: &str = "/etc/trytlsd/trytlsd.toml";
+const DEFAULT_PATH: &str = "/etc/trytlsd/trytlsd.toml";
 
 /// A file larger than this is no config.
 const MOST_BYTES: u64 = 1 << 20;
 
-section!(Top, GivenTop, "", {
+section!(
+    /// The keys before the first section.
+    Top, GivenTop, "", {
     /// Show the entries and write none.
     dry_run: bool = true,
 });
 
-section!(Log, GivenLog, "[log] ", {
+section!(
+    /// Where the lines come from.
+    Log, GivenLog, "[log] ", {
     /// Where the lines come from.
     source: LogSource = LogSource::File,
     /// The log file, or several.
     path: Paths = Paths(vec![PathBuf::from("/var/log/mail.log")]),
 });
 
-section!(Policy, GivenPolicy, "[policy] ", {
+section!(
+    /// When failures become a decision.
+    Policy, GivenPolicy, "[policy] ", {
     /// Stuck attempts that make a candidate.
     failures: Within<1, 1000> = Within(3),
     /// How far back they count.
@@ -56,7 +62,9 @@ section!(Policy, GivenPolicy, "[policy] ", {
     max_relays: Within<100, 1_000_000> = Within(10_000),
 });
 
-section!(Access, GivenAccess, "[access] ", {
+section!(
+    /// The access map, and how it is changed.
+    Access, GivenAccess, "[access] ", {
     /// The text of the access map.
     file: Text<Absolute> = Text(Absolute(PathBuf::from("/etc/mail/access"))),
     /// The map, without its suffix.
@@ -85,7 +93,9 @@ section!(Access, GivenAccess, "[access] ", {
     timeout: Span = Span::seconds(60),
 });
 
-section!(Guards, GivenGuards, "[guards] ", {
+section!(
+    /// What holds an entry back.
+    Guards, GivenGuards, "[guards] ", {
     /// Span for resets and time-outs.
     weak_min_span: Span = Span::seconds(6 * 3600),
     /// How long a success is remembered.
@@ -100,30 +110,41 @@ section!(Guards, GivenGuards, "[guards] ", {
     max_per_hour: Within<0, 1_000_000> = Within(20),
 });
 
-section!(Dns, GivenDns, "[dns] ", {
+section!(
+    /// How DNS is asked.
+    Dns, GivenDns, "[dns] ", {
     /// Servers asked instead of those of resolv.conf.
     servers: Vec<Text<Server>> = Vec::new(),
     /// How long one question may take, forward confirmation included.
     timeout: Span = Span::seconds(3),
 });
 
-section!(Ledger, GivenLedger, "[ledger] ", {
+section!(
+    /// The durable state.
+    Ledger, GivenLedger, "[ledger] ", {
     /// The file of the durable state.
     path: Text<Absolute> = Text(Absolute(PathBuf::from("/var/lib/trytlsd/ledger.db"))),
 });
 
 /// The config in force.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Config {
-    pub(crate) top: Top,
-    pub(crate) log: Log,
-    pub(crate) policy: Policy,
-    pub(crate) access: Access,
-    pub(crate) guards: Guards,
-    pub(crate) dns: Dns,
-    pub(crate) ledger: Ledger,
+pub struct Config {
+    /// `dry_run`.
+    pub top: Top,
+    /// `[log]`.
+    pub log: Log,
+    /// `[policy]`.
+    pub policy: Policy,
+    /// `[access]`.
+    pub access: Access,
+    /// `[guards]`.
+    pub guards: Guards,
+    /// `[dns]`.
+    pub dns: Dns,
+    /// `[ledger]`.
+    pub ledger: Ledger,
     /// The files that were read, in order.
-    pub(crate) files: Vec<PathBuf>,
+    pub files: Vec<PathBuf>,
 }
 
 /// What one file gives.
@@ -147,7 +168,8 @@ struct Given {
 
 /// A config that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Error {
     #[error("cannot read the config {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("the config {} is no regular file", path.display())]
@@ -169,7 +191,10 @@ pub(crate) enum Error {
 
 impl Config {
     /// Reads the file, which must exist, and its drop-ins.
-    pub(crate) fn load(path: &Path) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// If one of them cannot be read or is no config, or if what all of them say together makes no sense.
+    pub fn load(path: &Path) -> Result<Self, Error> {
         let mut config = Self::default();
         config.read(path)?;
         for drop_in in drop_ins(path)? {
@@ -180,12 +205,26 @@ impl Config {
     }
 
     /// As [`Config::load`], but the built-in defaults if the file was not asked for by name and does not exist.
-    pub(crate) fn load_or_default(path: Option<&Path>) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_or_default(path: Option<&Path>) -> Result<Self, Error> {
         match path {
             Some(path) => Self::load(path),
             None if Path::new(DEFAULT_PATH).exists() => Self::load(Path::new(DEFAULT_PATH)),
             None => Ok(Self::default()),
         }
+    }
+
+    /// The config that a text would give as the file `path`, without drop-ins; no such file is looked for.
+    ///
+    /// # Errors
+    /// What [`Config::load`] says of such a file.
+    pub fn of_text(path: &Path, text: &str) -> Result<Self, Error> {
+        let mut config = Self::default();
+        config.overlay(path, text)?;
+        config.check(path)?;
+        Ok(config)
     }
 
     fn read(&mut self, path: &Path) -> Result<(), Error> {
@@ -198,7 +237,11 @@ impl Config {
             return Err(Error::TooLarge { path: path.to_owned() });
         }
         let text = std::fs::read_to_string(path).map_err(failed)?;
-        let given: Given = toml::from_str(&text).map_err(|error| Error::Syntax {
+        self.overlay(path, &text)
+    }
+
+    fn overlay(&mut self, path: &Path, text: &str) -> Result<(), Error> {
+        let given: Given = toml::from_str(text).map_err(|error| Error::Syntax {
             path: path.to_owned(),
             message: error.to_string().trim_end().to_owned(),
         })?;
@@ -233,7 +276,7 @@ impl Config {
     }
 
     /// The rules that the policy is handed.
-    pub(crate) fn rules(&self) -> Rules {
+    pub fn rules(&self) -> Rules {
         Rules {
             failures: self.policy.failures.0,
             window: self.policy.window.0,
@@ -247,7 +290,7 @@ impl Config {
     }
 
     /// How DNS is asked.
-    pub(crate) fn resolver(&self) -> facts::Settings {
+    pub fn resolver(&self) -> facts::Settings {
         facts::Settings {
             servers: self.dns.servers.iter().map(|server| server.0.0).collect(),
             timeout: self.dns.timeout.to_std(),
@@ -256,7 +299,7 @@ impl Config {
     }
 
     /// Every key with its value and where that comes from.
-    pub(crate) fn shown(&self) -> Vec<Shown> {
+    pub fn shown(&self) -> Vec<Shown> {
         [
             self.top.shown(),
             self.log.shown(),
@@ -270,7 +313,7 @@ impl Config {
     }
 
     /// The keys that are accepted and do nothing yet.
-    pub(crate) const IDLE_KEYS: &[&str] = &[
+    pub const IDLE_KEYS: &[&str] = &[
         "[policy] probe",
         "[guards] weak_min_span",
         "[guards] trusted_for",
