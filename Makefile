@@ -55,6 +55,13 @@ bench: ## whole-process ratios against ripgrep and grep on the same logs
 	@echo '== bench (make bench ARGS=--help shows what can be asked)'
 	@$(with) bed -- $(release)/bench $(ARGS)
 
+.PHONY: soak
+soak: ## kills, rotations and counts, and what the daemon costs (make soak ARGS=--help shows what can be asked)
+	@echo '== build'
+	@$(with) openssl -- cargo build --quiet --release --workspace --locked --bin trytlsd --bin soak
+	@echo '== soak'
+	@$(with) makemap -- $(release)/soak $(ARGS)
+
 .PHONY: audit
 audit: ## licences, advisories, bans and sources of all dependencies (deny.toml)
 	@command -v cargo-deny >/dev/null || { \

@@ -17,7 +17,7 @@
 mod cast;
 mod hostile;
 mod ordinary;
-mod random;
+pub(crate) mod random;
 mod stamp;
 mod truth;
 

@@ -1,4 +1,4 @@
-//! The lines of one failed delivery, as sendmail writes them now.
+//! Lines as sendmail writes them now: a failed delivery, a handshake that worked.
 
 use jiff::Timestamp;
 
@@ -12,26 +12,39 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of the relay at the address, now.
+    /// A failure of the relay at the address, seen by the process `pid` now.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the lines are written now")]
-    pub fn new(relay: &str, address: &str) -> Self {
-        let stamp = format!("{:.6} mx1 sm-mta[276]: ", Timestamp::now());
+    pub fn by(pid: u32, relay: &str, address: &str) -> Self {
+        let prefix = prefix(pid);
         Self {
             ruleset: format!(
-                "{stamp}ruleset=tls_server, arg1=SOFTWARE, relay={relay}, reject=454 4.7.0 TLS handshake failed.\n"
+                "{prefix}ruleset=tls_server, arg1=SOFTWARE, relay={relay}, reject=454 4.7.0 TLS handshake failed.\n"
             ),
             delivery: format!(
-                "{stamp}6ANBUDwd000274: to=<u@example.org>, delay=00:00:00, xdelay=00:00:00, mailer=esmtp, \
+                "{prefix}6ANBUDwd{pid:06}: to=<u@example.org>, delay=00:00:00, xdelay=00:00:00, mailer=esmtp, \
                  pri=30078, relay={relay}. [{address}], dsn=4.7.0, stat=Deferred: 454 4.7.0 TLS handshake failed.\n"
             ),
         }
     }
 }
 
-/// Both lines.
+/// Both lines of a failure.
 #[must_use]
 pub fn failure(relay: &str, address: &str) -> String {
-    let Failure { ruleset, delivery } = Failure::new(relay, address);
+    let Failure { ruleset, delivery } = Failure::by(276, relay, address);
     ruleset + &delivery
+}
+
+/// A handshake with the relay that worked.
+#[must_use]
+pub fn success(relay: &str) -> String {
+    let prefix = prefix(276);
+    format!(
+        "{prefix}STARTTLS=client, relay={relay}., version=TLSv1.3, verify=OK, cipher=TLS_AES_256_GCM_SHA384, bits=256/256\n"
+    )
+}
+
+#[expect(clippy::disallowed_methods, reason = "the lines are written now")]
+fn prefix(pid: u32) -> String {
+    format!("{:.6} mx1 sm-mta[{pid}]: ", Timestamp::now())
 }

@@ -128,7 +128,7 @@ fn an_attempt_waits_for_its_delivery_line_over_a_kill() {
     let rig = rig();
     let mut running = rig.run().unwrap();
     round(&rig, "mail.log", &[1, 1]);
-    let Failure { ruleset, delivery } = Failure::new("mx1.example.org", "192.0.2.1");
+    let Failure { ruleset, delivery } = Failure::by(276, "mx1.example.org", "192.0.2.1");
     rig.append("mail.log", ruleset).unwrap();
     committed(&mut running);
     kill(running);

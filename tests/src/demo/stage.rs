@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -14,8 +13,8 @@ use tempfile::TempDir;
 
 use super::sample::Round;
 use crate::dns::{DnsServer, Zone};
+use crate::makemap::Makemap;
 use crate::namespace::command;
-use crate::need;
 
 /// The addresses of the relays and their PTR, confirmed forward; none where there is no PTR.
 pub(super) const DNS: [(&str, Option<&str>); 6] = [
@@ -46,14 +45,6 @@ const ACCESS: &str = "# The access map of mail.example.test\n\
 
 /// The rest between two lines of the maillog, so that the daemon sees the log grow.
 const PAUSE: Duration = Duration::from_millis(12);
-
-/// A makemap that works.
-#[derive(Debug)]
-pub(super) struct Makemap {
-    pub(super) path: PathBuf,
-    /// Whether it is the host's own.
-    pub(super) is_own: bool,
-}
 
 /// All of it.
 #[derive(Debug)]
@@ -94,7 +85,7 @@ impl Stage {
             }
         }
         let dns = DnsServer::start(zone).context("start the DNS server")?;
-        let stage = Self { folder, makemap: makemap(), dns };
+        let stage = Self { folder, makemap: Makemap::find(), dns };
         stage.create("access", ACCESS)?;
         stage.create("mail.log", "")?;
         stage.create("trytlsd.toml", &stage.first_config())?;
@@ -155,30 +146,12 @@ impl Stage {
 
     /// `makemap hash access < access`.
     pub(super) fn build_map(&self) -> Result<()> {
-        let access =
-            File::open(self.folder.path().join("access")).context("open the access file")?;
-        self.run_makemap(&["hash", "access"], Stdio::from(access)).map(drop)
+        self.makemap.as_ref().map_or(Ok(()), |makemap| makemap.build(self.folder.path()))
     }
 
     /// The lines of `makemap -u hash access`, sorted; none where the text is the map.
     pub(super) fn map(&self) -> Result<Vec<String>> {
-        let text = self.run_makemap(&["-u", "hash", "access"], Stdio::null())?;
-        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        lines.sort_unstable();
-        Ok(lines)
-    }
-
-    fn run_makemap(&self, args: &[&str], stdin: Stdio) -> Result<String> {
-        let Some(Makemap { path, .. }) = &self.makemap else { return Ok(String::new()) };
-        let output = command(path.to_str().context("the path of makemap is no UTF-8")?)
-            .args(args)
-            .current_dir(self.folder.path())
-            .stdin(stdin)
-            .output()
-            .with_context(|| format!("run {}", path.display()))?;
-        let error = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "makemap {args:?}: {}: {error}", output.status);
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        self.makemap.as_ref().map_or(Ok(Vec::new()), |makemap| makemap.dump(self.folder.path()))
     }
 
     /// End dry run in the config.
@@ -241,33 +214,4 @@ fn folder() -> Result<TempDir> {
         .iter()
         .find_map(make)
         .ok_or_else(|| anyhow!("no folder can be made in any of {places:?}; set TMPDIR"))
-}
-
-/// A makemap that works: `$MAKEMAP`, the host's own, or Debian's, unpacked below target/.
-fn makemap() -> Option<Makemap> {
-    let given = std::env::var_os("TRYTLSD_MAKEMAP").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    let own = folders.map(|folder: PathBuf| folder.join("makemap")).find(|path| works(path));
-    let is_own = |path: &Path| own.as_deref() == Some(path);
-    let found = given.filter(|path| works(path)).or_else(|| own.clone()).or_else(unpacked)?;
-    Some(Makemap { is_own: is_own(&found), path: found })
-}
-
-fn unpacked() -> Option<PathBuf> {
-    let made = need::repository().join("target/makemap/makemap");
-    if works(&made) {
-        return Some(made);
-    }
-    let script = need::repository().join("tests/bed/makemap");
-    let output = command(script.to_str()?).stdin(Stdio::null()).output().ok()?;
-    let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
-    (output.status.success() && works(&path)).then_some(path)
-}
-
-/// Whether it runs and knows hash maps.
-fn works(makemap: &Path) -> bool {
-    let Some(name) = makemap.to_str().filter(|_| makemap.is_file()) else { return false };
-    let output = command(name).arg("-l").stdin(Stdio::null()).output();
-    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("hash"))
 }
