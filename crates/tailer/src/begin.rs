@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::file::LogFile;
 use crate::held::Held;
 use crate::place::{Mark, Place};
-use crate::siblings::{Gone, Opened, Siblings};
+use crate::siblings::{Gone, Open, Opened, Siblings};
 
 /// Where to begin in a log whose file is there at the start. One that comes later is read from its beginning.
 #[derive(Debug)]
@@ -127,8 +127,8 @@ impl Begin {
         if let Some(newest) = newest
             && newest < STRAY
         {
-            let current = begin.current.as_ref().map(|log| log.id);
-            former.extend(siblings.after(newest, current.as_slice())?);
+            let current = begin.current.as_ref().and_then(LogFile::end);
+            former.extend(siblings.after(newest, &Open { former: Vec::new(), current })?);
         }
         begin.former = former;
         Ok(begin)

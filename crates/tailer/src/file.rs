@@ -147,6 +147,13 @@ impl LogFile {
         Mark::new(self.id, self.lines.offset(), self.lines.witness())
     }
 
+    /// The end of the file as it is now. A file that cannot be read has none.
+    pub(crate) fn end(&self) -> Option<Mark> {
+        let size = self.size().ok()?;
+        let witness = Witness::of(&self.file, size).ok()??;
+        Some(Mark::new(self.id, size, &witness))
+    }
+
     /// How large it is, in bytes.
     pub(crate) fn size(&self) -> io::Result<u64> {
         self.file.metadata().map(|metadata| metadata.len())

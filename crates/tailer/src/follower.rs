@@ -39,7 +39,7 @@ use crate::former::{Drained, Formers};
 use crate::held::Held;
 use crate::lines::Block;
 use crate::place::{Mark, Place};
-use crate::siblings::{Gone, Opened, Siblings};
+use crate::siblings::{Gone, Open, Opened, Siblings};
 
 /// How long a former file must be quiet before it is let go, if nothing else is asked for.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -229,14 +229,13 @@ impl Follower {
         if let Some(Start::At(place)) = &self.start {
             return place.clone();
         }
-        let mut marks: Vec<Mark> = self.former.marks().collect();
-        marks.extend(self.current.as_ref().map(LogFile::mark));
-        // What was not begun is read whole on the way back, as it is newer than the newest mark. Its own mark would
-        // be worth little: by device and inode alone any new file may be taken for it.
-        match (marks.iter().rposition(|mark| mark.offset > 0), self.former.left()) {
-            (Some(newest), _) => marks.truncate(newest + 1),
-            (None, Some(left)) => marks = vec![left],
-            (None, None) => marks.truncate(1),
+        let all = || self.former.marks().chain(self.current.as_ref().map(LogFile::mark));
+        // Where nothing was given out there are no bytes to be known by: by device and inode alone another file may be
+        // taken for it. It needs no mark: it is read whole as it is newer than the newest mark, or was empty when its
+        // successor was begun.
+        let marks: Vec<Mark> = all().filter(|mark| mark.offset > 0).collect();
+        if marks.is_empty() {
+            return Place::new(self.former.left().or(all().next()).into_iter().collect());
         }
         Place::new(marks)
     }
@@ -353,7 +352,9 @@ impl Follower {
         match LogFile::open(&self.path) {
             Ok(log) => {
                 self.turned = true;
+                self.missing_since = None;
                 self.current = Some(log);
+                self.add_unseen(now);
                 Ok(Look::Again)
             }
             Err(Error::NotFound { .. }) => Ok(self.missing(now)),
@@ -374,11 +375,13 @@ impl Follower {
         let next = self.former.take_back(next.id).unwrap_or(next);
         tracing::info!(log = ?self.path, file = ?next.id, "log rotated");
         self.turned = true;
-        let unseen = self.unseen(Some(next.id));
+        if self.current.as_ref().is_some_and(|log| log.lines.offset() == 0) {
+            self.add_unseen(now);
+        }
         if let Some(log) = self.current.replace(next) {
             self.former.push(Held::Plain(log), now);
         }
-        self.push(unseen, now);
+        self.add_unseen(now);
         Ok(Look::Again)
     }
 
@@ -394,8 +397,8 @@ impl Follower {
             self.add_unseen(now);
             return Ok(Look::Again);
         }
-        let known = self.known(None);
-        let found = self.siblings(|siblings| siblings.rest_of_copy(&mark, &known));
+        let open = self.open();
+        let found = self.siblings(|siblings| siblings.rest_of_copy(&mark, &open));
         if found.is_empty() && self.former.is_empty() {
             self.former.set_left(mark);
         }
@@ -403,29 +406,22 @@ impl Follower {
         Ok(Look::Again)
     }
 
-    /// Adds the files that came and went between two looks.
+    /// Adds the files that came and went between two looks, before the current one: those newer than the newest of
+    /// which something was given out. Before that was so, nothing can be known to be newer.
     fn add_unseen(&mut self, now: Instant) {
-        let unseen = self.unseen(None);
-        self.push(unseen, now);
-    }
-
-    /// The files that came and went between two looks: those newer than the newest of which something was given out,
-    /// but for `next`, which is to be the current one.
-    fn unseen(&mut self, next: Option<FileId>) -> Opened {
-        let known = self.known(next);
-        match self.place().marks().last() {
-            Some(mark) if mark.offset > 0 => {
-                self.siblings(|siblings| siblings.newer_than(mark, &known))
-            }
-            // Nothing was read yet, so nothing can be known to be newer.
-            _ => Vec::new(),
+        let open = self.open();
+        if let Some(mark) = self.place().marks().last().filter(|mark| mark.offset > 0) {
+            let unseen = self.siblings(|siblings| siblings.newer_than(mark, &open));
+            self.push(unseen, now);
         }
     }
 
-    /// The files that are open, and another.
-    fn known(&self, other: Option<FileId>) -> Vec<FileId> {
-        let current = self.current.as_ref().map(|log| log.id);
-        self.former.ids().chain(current).chain(other).collect()
+    /// Which files are open.
+    fn open(&self) -> Open {
+        Open {
+            former: self.former.ids().collect(),
+            current: self.current.as_ref().and_then(LogFile::end),
+        }
     }
 
     fn siblings(&self, with: impl FnMut(&Siblings) -> Result<Opened, Gone>) -> Opened {

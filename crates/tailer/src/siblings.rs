@@ -56,6 +56,14 @@ pub(crate) type Found = (usize, Held);
 /// Files to be read, oldest first, or why not.
 pub(crate) type Opened = Vec<Result<Held, Error>>;
 
+/// The files of the log that are open.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    pub(crate) former: Vec<FileId>,
+    /// The end of the current one.
+    pub(crate) current: Option<Mark>,
+}
+
 /// Why a listed file is not there to be read.
 #[derive(Debug)]
 pub(crate) enum Gone {
@@ -166,36 +174,47 @@ impl Siblings {
     }
 
     /// The newest copy of the marked file at the mark, and the files newer than that; none if there is no copy.
-    pub(crate) fn rest_of_copy(&self, mark: &Mark, known: &[FileId]) -> Result<Opened, Gone> {
+    pub(crate) fn rest_of_copy(&self, mark: &Mark, open: &Open) -> Result<Opened, Gone> {
         let Some((at, copy)) = self.find_copy(mark, usize::MAX)? else { return Ok(Vec::new()) };
         let mut files = vec![Ok(copy)];
-        files.extend(self.after(at, known)?);
+        files.extend(self.after(at, open)?);
         Ok(files)
     }
 
     /// The files newer than the marked one or its copy; none if neither is there.
-    pub(crate) fn newer_than(&self, mark: &Mark, known: &[FileId]) -> Result<Opened, Gone> {
+    pub(crate) fn newer_than(&self, mark: &Mark, open: &Open) -> Result<Opened, Gone> {
         let at = match self.find_same(mark, usize::MAX)? {
             None => self.find(usize::MAX, |_| true, |held, path| held.looks_like(mark, path))?,
             same => same,
         };
-        at.map_or(Ok(Vec::new()), |(at, _)| self.after(at, known))
+        at.map_or(Ok(Vec::new()), |(at, _)| self.after(at, open))
     }
 
-    /// The files after the one at `at`, each at its beginning, but for those that are known. One that cannot be read
-    /// is an error in its place.
+    /// The files after the one at `at` and before the current one (which may be among them, or packed by now: it was
+    /// renamed just now), each at its beginning, but for those that are open. One that cannot be read is an error in
+    /// its place.
     ///
     /// A file that was last written before the one at `at` is no newer, whatever its name: some number their rotations
     /// upwards.
-    pub(crate) fn after(&self, at: usize, known: &[FileId]) -> Result<Opened, Gone> {
+    pub(crate) fn after(&self, at: usize, open: &Open) -> Result<Opened, Gone> {
         let written = self.files.get(at).and_then(|file| file.mtime);
-        let newer = self.files.iter().skip(at + 1).filter(|file| file.mtime >= written);
-        let opened = newer.filter(|file| !known.contains(&file.id)).map(|file| match file.open() {
-            Ok(held) => Ok(Ok(held)),
-            Err(Gone::Unreadable(error)) => Ok(Err(error)),
-            Err(Gone::Stale) => Err(Gone::Stale),
-        });
-        opened.collect()
+        let mut opened = Vec::new();
+        for file in self.files.iter().skip(at + 1).filter(|file| file.mtime >= written) {
+            if open.former.contains(&file.id) {
+                continue;
+            }
+            match open.current {
+                Some(current) if file.is_packed_copy(&current)? => break,
+                Some(current) if current.id() == file.id => break,
+                _ => {}
+            }
+            match file.open() {
+                Ok(held) => opened.push(Ok(held)),
+                Err(Gone::Unreadable(error)) => opened.push(Err(error)),
+                Err(Gone::Stale) => return Err(Gone::Stale),
+            }
+        }
+        Ok(opened)
     }
 
     /// The marked file at the mark, under a name that no rotation gives.
@@ -210,6 +229,17 @@ impl Siblings {
 impl Sibling {
     pub(crate) fn id(&self) -> FileId {
         self.id
+    }
+
+    /// Whether it is packed and holds the marked bytes. What cannot be read does not.
+    fn is_packed_copy(&self, mark: &Mark) -> Result<bool, Gone> {
+        match self.open() {
+            Ok(mut held) if !held.may_grow() => {
+                Ok(held.looks_like(mark, &self.path).unwrap_or_default())
+            }
+            Ok(_) | Err(Gone::Unreadable(_)) => Ok(false),
+            Err(Gone::Stale) => Err(Gone::Stale),
+        }
     }
 
     /// Opens it at its beginning.
