@@ -118,7 +118,7 @@ impl Begin {
             newest = newest.or(slot);
             match slot {
                 Some(_) => {}
-                None if i == 0 => begin.lost = true,
+                None if i == 0 && mark.offset > 0 => begin.lost = true,
                 // It was renamed and most likely at its end when it was removed.
                 None => tracing::info!(log = ?path, "a renamed file that was still read is gone"),
             }

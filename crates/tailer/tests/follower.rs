@@ -261,6 +261,24 @@ fn renamed_back_goes_on_where_it_was() {
 }
 
 #[test]
+fn renamed_back_after_it_was_let_go() {
+    let folder = Folder::new();
+    let grace = Duration::from_millis(1);
+    let mut follower = folder.follow(Start::Beginning).with_grace(grace);
+    put(&mut folder.writer(), "1\n");
+    check(&mut follower, "1\n");
+    folder.rename("mail.log", "aside");
+    put(&mut folder.writer(), "2\n");
+    check(&mut follower, "2\n");
+    sleep(2 * grace);
+    check(&mut follower, "");
+    assert!(!follower.draining());
+    folder.rename("aside", "mail.log");
+    put(&mut folder.writer(), "3\n");
+    check(&mut follower, "3\n");
+}
+
+#[test]
 fn re_creation() {
     let folder = Folder::new();
     let mut follower = folder.follow(Start::Beginning);
@@ -374,7 +392,7 @@ fn a_replaced_directory() {
 #[test]
 fn what_is_no_log_is_trouble_until_it_is_one() {
     type Case = (&'static str, fn(&Path), fn(&Error) -> bool);
-    let cases: [Case; 4] = [
+    let cases: [Case; 5] = [
         ("directory", |p| fs::create_dir(p).unwrap(), |e| matches!(e, Error::IsDirectory { .. })),
         (
             "socket",
@@ -389,6 +407,11 @@ fn what_is_no_log_is_trouble_until_it_is_one() {
                     .unwrap();
             },
             |e| matches!(e, Error::NotRegular { .. }),
+        ),
+        (
+            "file that cannot be read",
+            |p| symlink("/proc/self/mem", p).unwrap(),
+            |e| matches!(e, Error::Read { .. }),
         ),
         ("loop of links", |p| symlink(p, p).unwrap(), |e| matches!(e, Error::Open { .. })),
     ];

@@ -8,7 +8,7 @@
 //! | cut, and grown past what was read, or to the same size | the same: the bytes before the place are other ones |
 //! | came and went between two looks (two rotations) | read whole, between those before and after it |
 //! | a link is turned to another file, a directory is replaced | as renamed |
-//! | renamed back while the former file is still held | followed on from where it was |
+//! | renamed back | followed on from where it was |
 //! | not there, not permitted, a directory, a pipe | waited for; see [`State`] |
 //!
 //! **Late lines.** syslogd writes to the renamed file until it is told to reopen (logrotate's postrotate). So a former
@@ -28,7 +28,6 @@
 //! What an attacker could try: nothing beyond what the [crate] names; who can rename the log can write it as well.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -36,10 +35,10 @@ use crate::begin::{Begin, Loss, Start};
 use crate::error::Error;
 use crate::file::{FileId, Filled, LogFile, Seen};
 use crate::former::{Drained, Formers};
-use crate::held::Held;
 use crate::lines::Block;
 use crate::place::{Mark, Place};
-use crate::siblings::{Gone, Open, Opened, Siblings};
+
+mod turn;
 
 /// How long a former file must be quiet before it is let go, if nothing else is asked for.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -323,132 +322,5 @@ impl Follower {
         }
         self.live = true;
         Ok(Look::Rest(State::CaughtUp))
-    }
-
-    /// Takes over what was found for the start.
-    fn begin(&mut self, begin: Begin, now: Instant) {
-        self.start = None;
-        if begin.lost {
-            self.losses.push_back(Loss::Place { path: self.path.clone() });
-        }
-        self.push(begin.former, now);
-        self.turned |= begin.current.is_some();
-        self.current = begin.current;
-    }
-
-    /// Notes that no file has the name.
-    fn missing(&mut self, now: Instant) -> Look {
-        if self.missing_since.is_none() {
-            self.missing_since = Some(now);
-            self.turned = true;
-        }
-        // Whatever comes will be new.
-        self.live = true;
-        Look::Rest(State::Missing)
-    }
-
-    /// Opens the log after it was missing from the start.
-    fn appear(&mut self, now: Instant) -> Result<Look, Error> {
-        match LogFile::open(&self.path) {
-            Ok(log) => {
-                self.turned = true;
-                self.missing_since = None;
-                self.current = Some(log);
-                self.add_unseen(now);
-                Ok(Look::Again)
-            }
-            Err(Error::NotFound { .. }) => Ok(self.missing(now)),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Turns to the file that has taken the current one's place.
-    fn replace(&mut self, now: Instant) -> Result<Look, Error> {
-        let next = match LogFile::open(&self.path) {
-            Ok(next) => next,
-            Err(Error::NotFound { .. }) => return Ok(self.missing(now)),
-            Err(error) => return Err(error),
-        };
-        if self.current.as_ref().is_some_and(|current| current.id == next.id) {
-            return Ok(Look::Again);
-        }
-        let next = self.former.take_back(next.id).unwrap_or(next);
-        tracing::info!(log = ?self.path, file = ?next.id, "log rotated");
-        self.turned = true;
-        if self.current.as_ref().is_some_and(|log| log.lines.offset() == 0) {
-            self.add_unseen(now);
-        }
-        if let Some(log) = self.current.replace(next) {
-            self.former.push(Held::Plain(log), now);
-        }
-        self.add_unseen(now);
-        Ok(Look::Again)
-    }
-
-    /// Reads the current file from its beginning, as it was cut. What was not yet read of it may be in a copy.
-    fn restart(&mut self, now: Instant) -> Result<Look, Error> {
-        let Some(current) = &mut self.current else { return Ok(Look::Again) };
-        let mark = current.mark();
-        tracing::info!(log = ?self.path, offset = mark.offset, "log truncated");
-        if let Err(error) = current.restart() {
-            return Err(self.lose(error));
-        }
-        if mark.offset == 0 {
-            self.add_unseen(now);
-            return Ok(Look::Again);
-        }
-        let open = self.open();
-        let found = self.siblings(|siblings| siblings.rest_of_copy(&mark, &open));
-        if found.is_empty() && self.former.is_empty() {
-            self.former.set_left(mark);
-        }
-        self.push(found, now);
-        Ok(Look::Again)
-    }
-
-    /// Adds the files that came and went between two looks, before the current one: those newer than the newest of
-    /// which something was given out. Before that was so, nothing can be known to be newer.
-    fn add_unseen(&mut self, now: Instant) {
-        let open = self.open();
-        if let Some(mark) = self.place().marks().last().filter(|mark| mark.offset > 0) {
-            let unseen = self.siblings(|siblings| siblings.newer_than(mark, &open));
-            self.push(unseen, now);
-        }
-    }
-
-    /// Which files are open.
-    fn open(&self) -> Open {
-        Open {
-            former: self.former.ids().collect(),
-            current: self.current.as_ref().and_then(LogFile::end),
-        }
-    }
-
-    fn siblings(&self, with: impl FnMut(&Siblings) -> Result<Opened, Gone>) -> Opened {
-        Siblings::look(&self.path, with).unwrap_or_else(|error| vec![Err(error)])
-    }
-
-    /// Adds files that are newer than all other former ones.
-    fn push(&mut self, files: Opened, now: Instant) {
-        for file in files {
-            match file {
-                Ok(held) => self.former.push(held, now),
-                Err(error) => self.losses.push_back(Loss::File(error)),
-            }
-        }
-    }
-
-    /// Gives up a descriptor that cannot be read (a stale one of NFS, a failing disk). The place is looked for again at
-    /// the next poll.
-    fn lose(&mut self, error: io::Error) -> Error {
-        let place = self.place();
-        self.former.clear();
-        let mut offset = 0;
-        if let Some(log) = self.current.take() {
-            offset = log.lines.read_to();
-            self.skipped += log.lines.skipped();
-        }
-        self.start = Some(Start::At(place));
-        Error::read(&self.path, offset, error)
     }
 }
