@@ -12,6 +12,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::path::Path;
 
 use access::block;
 
@@ -34,6 +35,9 @@ pub(crate) struct Displaced {
     text: Digest,
     /// Of the lines outside our block in it.
     rest: Digest,
+    /// The folder in which it still has a name, as long as there is something in it to be brought in: should we be killed,
+    /// the next start finds it there.
+    kept: Option<Scratch>,
 }
 
 impl Displaced {
@@ -41,7 +45,16 @@ impl Displaced {
     fn of(put: Put, source: &Source) -> Option<Self> {
         let file = put.replaced.old?.ok()?;
         let (text, rest) = (Digest::of(&source.text), Digest::of_rest(&source.text));
-        Some(Self { file, id: source.id, text, rest })
+        let mut displaced = Self { file, id: source.id, text, rest, kept: None };
+        if !matches!(displaced.written(), Ok(None)) {
+            displaced.kept = Some(put.scratch);
+        }
+        Some(displaced)
+    }
+
+    /// The folder of ours that is not left by anybody else.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.kept.as_ref().map(Scratch::folder)
     }
 
     /// What it holds now, if that is something else.
@@ -139,7 +152,7 @@ impl FileStore {
 
     fn known_as(&mut self, at: usize, written: &[u8]) {
         let Some(one) = self.displaced.get_mut(at) else { return };
-        (one.text, one.rest) = (Digest::of(written), Digest::of_rest(written));
+        (one.text, one.rest, one.kept) = (Digest::of(written), Digest::of_rest(written), None);
         if let Ok(metadata) = one.file.metadata()
             && metadata.len() == one.text.length()
         {

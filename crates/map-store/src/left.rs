@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use crate::digest::Digest;
 use crate::live::open_plain;
 use crate::new_text::{Note, meant_for};
 use crate::replace::{self, PREFIX};
@@ -30,16 +31,19 @@ use crate::{mtime, point};
 /// Files of one name that are kept beside the access file at most.
 const MAX_KEPT: u32 = 100;
 
-/// Makes good what is left in the folder. Call it under the lock.
-pub(crate) fn sweep(folder: &Path) {
+/// Makes good what is left in the folder, but for folders that we still use ourselves. Call it under the lock.
+pub(crate) fn sweep(folder: &Path, in_use: &[&Path]) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
         if !ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
-        point::pass("left-found");
         let path = entry.path();
+        if in_use.contains(&path.as_path()) {
+            continue;
+        }
+        point::pass("left-found");
         match settle(&path, folder).and_then(|()| std::fs::remove_dir_all(&path)) {
             Ok(()) => tracing::info!(?path, "removed what a killed trytlsd had left"),
             Err(error) => {
@@ -75,7 +79,10 @@ fn raise(map: &Path) {
 /// The text that was left is a save of the admin's.
 fn give_back(text: &Path, target: &Path, note: Note) -> io::Result<()> {
     let known = |path: &Path| note.knows(path).unwrap_or(false);
-    if known(target) && replace::swap(text, target, known).map_err(io::Error::other)?.is_some() {
+    let saved = Digest::of_file(text)?;
+    let is_saved = |path: &Path| Digest::of_file(path).is_ok_and(|digest| digest == saved);
+    let swap = || replace::swap(text, target, known, is_saved).map_err(io::Error::other);
+    if known(target) && swap()?.is_some() {
         point::pass("left-put-back");
         tracing::warn!(path = ?target, "put back what others saved just when trytlsd was killed");
     } else {
@@ -113,7 +120,6 @@ pub(crate) fn keep(file: &Path, target: &Path) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
 
     #[expect(clippy::disallowed_methods, reason = "nobody reads the test's file yet")]
     fn put(path: &Path, text: &str) {
@@ -134,7 +140,7 @@ mod tests {
         if let Some(note) = note {
             put(&scratch.join("note"), note);
         }
-        sweep(folder.path());
+        sweep(folder.path(), &[]);
         let read = |path: &Path| std::fs::read_to_string(path).ok();
         let saved = read(&folder.path().join("access.saved-1"));
         assert_eq!((read(&access).as_deref(), saved.as_deref()), (Some(expect.0), expect.1));

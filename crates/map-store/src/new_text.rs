@@ -27,7 +27,7 @@ pub(crate) struct NewText {
 /// A new text in its place.
 pub(crate) struct Put {
     /// Keeps the old file's folder.
-    _scratch: Scratch,
+    pub(crate) scratch: Scratch,
     pub(crate) replaced: Replaced,
     /// What was put there.
     pub(crate) new: Source,
@@ -70,8 +70,9 @@ impl NewText {
             point::pass("text-replaced");
             source.is_still_at(kept)
         };
-        let replaced = replace::swap(&self.path, &source.path, expected)?;
-        Ok(replaced.map(|replaced| Put { _scratch: self.scratch, replaced, new }))
+        let ours = |path: &Path| new.is_still_at(path);
+        let replaced = replace::swap(&self.path, &source.path, expected, ours)?;
+        Ok(replaced.map(|replaced| Put { scratch: self.scratch, replaced, new }))
     }
 }
 
@@ -125,9 +126,9 @@ pub(crate) fn put_back(put: Option<Put>, source: &Source, cause: Error) -> Error
         put.new.is_still_at(path)
     };
     let done = match &put.replaced.kept {
-        Some(kept) => replace::swap(kept, &source.path, is_ours),
+        Some(kept) => replace::swap(kept, &source.path, is_ours, |path| source.is_still_at(path)),
         None if put.new.is_still_at(&source.path) => NewText::prepare(source, &source.text)
-            .and_then(|text| replace::swap(&text.path, &source.path, is_ours)),
+            .and_then(|text| replace::replace(&text.path, &source.path).map(Some)),
         None => Ok(None),
     };
     match done {

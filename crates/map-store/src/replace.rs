@@ -48,6 +48,11 @@ impl Scratch {
         Ok((metadata.mtime(), metadata.mtime_nsec()))
     }
 
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
     /// A path in it.
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.0.path().join(name)
@@ -151,15 +156,14 @@ pub(crate) fn replace(new: &Path, target: &Path) -> Result<Replaced, Error> {
 /// it is the one that was to be; otherwise all stays as it is (`None`).
 ///
 /// Nobody can look and rename in one step; but the names were exchanged, so what came out can be looked at, and put back.
-/// Others may have saved once more on top of ours until then: that comes out when theirs is put back, and being the
-/// newest it gets the name.
+/// Others may have saved once more on top of ours until then: what comes out when theirs is put back is not `ours`, and
+/// being the newest it gets the name.
 pub(crate) fn swap(
     new: &Path,
     target: &Path,
     expected: impl FnOnce(&Path) -> bool,
+    ours: impl FnOnce(&Path) -> bool,
 ) -> Result<Option<Replaced>, Error> {
-    let number = |path: &Path| path.metadata().ok().map(|m| (m.dev(), m.ino()));
-    let ours = number(new);
     let replaced = replace(new, target)?;
     let Some(kept) = &replaced.kept else { return Ok(Some(replaced)) };
     if expected(kept) {
@@ -167,7 +171,7 @@ pub(crate) fn swap(
     }
     replace(kept, target)?;
     point::pass("text-undone");
-    if number(kept) != ours {
+    if !ours(kept) {
         replace(kept, target)?;
     }
     Ok(None)

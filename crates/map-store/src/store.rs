@@ -216,11 +216,12 @@ impl FileStore {
         }
         folders.sort();
         folders.dedup();
+        let in_use: Vec<&Path> = self.displaced.iter().filter_map(Displaced::folder).collect();
         let mut locks = Vec::new();
         for folder in folders {
             let lock = Lock::take(&folder, self.settings.timeout.min(LOCK_PATIENCE))?;
             if lock.is_exclusive() {
-                left::sweep(&folder);
+                left::sweep(&folder, &in_use);
             }
             locks.push(lock);
         }

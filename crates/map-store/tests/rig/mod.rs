@@ -14,6 +14,9 @@ use access::managed::Managed;
 use map_store::{Class, FileStore, Rebuild, Settings};
 use tempfile::TempDir;
 
+#[cfg(debug_assertions)]
+pub(crate) mod process;
+
 /// A makemap.
 #[derive(Clone, Debug)]
 pub(crate) struct Makemap {
@@ -44,8 +47,13 @@ pub(crate) fn real() -> Option<Makemap> {
 }
 
 fn fake() -> PathBuf {
+    example("fake-makemap")
+}
+
+/// A program beside the tests.
+pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let path = test.parent().unwrap().parent().unwrap().join("examples/fake-makemap");
+    let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
     assert!(path.is_file(), "build it first: cargo build -p map-store --examples");
     path
 }

@@ -1,0 +1,60 @@
+//! One change of an access file, in a process of its own that can be killed at a failure point:
+//! `change ACCESS MAKEMAP WAY CHANGE`.
+
+#![allow(clippy::print_stderr, reason = "it is a program that prints")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use access::managed::Managed;
+use map_store::{Class, FileStore, Rebuild, Settings};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [access, makemap, way, change] = args.as_slice() else { return ExitCode::from(2) };
+    let rebuild = match way.as_str() {
+        "replace" => Rebuild::Replace,
+        "append" => Rebuild::Append,
+        "none" => Rebuild::None,
+        command => Rebuild::Command(vec![command.to_owned()]),
+    };
+    let settings = Settings {
+        access: access.into(),
+        map: access.into(),
+        class: Class::Hash,
+        rebuild,
+        makemap: PathBuf::from(makemap),
+        cf: None,
+        timeout: Duration::from_secs(20),
+    };
+    match run(settings, change) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `+KEY` adds an entry, `~KEY` changes its comment, `-KEY` takes it out, `mend` mends.
+fn run(settings: Settings, change: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let mut store = FileStore::open(settings)?;
+    let (what, key) = change.split_at(1);
+    let entry = |until: Option<&str>| -> Result<Managed, Box<dyn std::error::Error>> {
+        Ok(Managed {
+            key: key.parse()?,
+            relay: key.into(),
+            why: "3 stuck".to_owned(),
+            since: "2026-11-23T10:50:38Z".parse()?,
+            until: until.map(str::parse).transpose()?,
+        })
+    };
+    match what {
+        "+" => store.apply(&[entry(None)?], &[])?,
+        "~" => store.apply(&[entry(Some("2027-01-01T00:00:00Z"))?], &[])?,
+        "-" => store.apply(&[], &[key.parse()?])?,
+        _ => store.mend()?,
+    };
+    Ok(())
+}
