@@ -37,7 +37,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// `+KEY` adds an entry, `~KEY` changes its comment, `-KEY` takes it out, `mend` mends.
+/// `+KEY` adds an entry, `~KEY` changes its comment, `-KEY` takes it out, `mend` mends; `*N` is N changes, for which it
+/// does not matter if others never stop saving.
 fn run(settings: Settings, change: &str) -> Result<(), Box<dyn std::error::Error>> {
     let mut store = FileStore::open(settings)?;
     let (what, key) = change.split_at(1);
@@ -54,7 +55,27 @@ fn run(settings: Settings, change: &str) -> Result<(), Box<dyn std::error::Error
         "+" => store.apply(&[entry(None)?], &[])?,
         "~" => store.apply(&[entry(Some("2027-01-01T00:00:00Z"))?], &[])?,
         "-" => store.apply(&[], &[key.parse()?])?,
+        "*" => return many(&mut store, key.parse()?),
         _ => store.mend()?,
     };
+    Ok(())
+}
+
+fn many(store: &mut FileStore, count: u32) -> Result<(), Box<dyn std::error::Error>> {
+    for n in 0..count {
+        let entry = Managed {
+            key: format!("mx{n}.example").parse()?,
+            relay: "mx.example".into(),
+            why: "3 stuck".to_owned(),
+            since: "2026-11-23T10:50:38Z".parse()?,
+            until: None,
+        };
+        let gone = n.checked_sub(2).map(|n| format!("mx{n}.example").parse()).transpose()?;
+        match store.apply(&[entry], gone.as_slice()) {
+            Ok(_) | Err(map_store::Error::Changing { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    store.mend()?;
     Ok(())
 }
