@@ -159,6 +159,12 @@ fn table(figures: &[Figure]) -> String {
         .collect()
 }
 
+/// Says what went wrong, and in which folder.
+fn complain(text: std::fmt::Arguments<'_>) {
+    // The verdict says it as well.
+    drop(writeln!(io::stderr(), "soak: {text}"));
+}
+
 /// Shows how far a long part is, on a terminal alone.
 fn progress(text: std::fmt::Arguments<'_>) {
     let mut stderr = io::stderr();

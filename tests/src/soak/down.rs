@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::cast::{Kind, Member};
-use super::stage::{Stage, kill};
+use super::stage::Stage;
 use super::{Args, Figure, progress};
 use crate::generate::random::Random;
 
@@ -72,7 +72,7 @@ fn one_round(
     // So that it has a place in this file; what it has read by then is chance.
     sleep(Duration::from_millis(random.below(300).into()));
     shown.extend(daemon.said().iter().filter(|said| said.proposed).map(|said| said.line.clone()));
-    kill(daemon)?;
+    stage.kill(daemon)?;
     write(random)?;
     for rotation in 0..rotations {
         rotate(&stage, rotation, packed, names)?;

@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::cast::{Cast, Wrong};
-use super::stage::{Stage, kill, sound};
-use super::{Args, Figure, progress};
+use super::stage::{Stage, sound};
+use super::{Args, Figure, complain, progress};
 use crate::generate::random::Random;
 
 const CONFIG: &str = "dry_run = false\n\
     [policy]\nfailures = 3\nmin_span = \"0s\"\nmax_relays = 100000\n\
     [guards]\nmax_entries = 0\nmax_per_hour = 0\nburst_relays = 0\nburst_share = 0.0\n";
+
+/// Rotated logs that are kept.
+const KEPT: u32 = 60;
 
 /// How long the last lines may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -33,7 +36,7 @@ pub(super) fn run(args: &Args) -> Result<Vec<Figure>> {
         let daemon = stage.begin()?;
         let life = Duration::from_millis(random.below(LIFE).into());
         stream(&stage, &mut cast, &mut random, life)?;
-        kill(daemon)?;
+        stage.kill(daemon)?;
         let damage = stage.damage()?;
         sound(&mut stage, damage.map(|damage| format!("after kill {number}: {damage}")))?;
         if random.below(3) == 0 {
@@ -80,7 +83,7 @@ fn stream(stage: &Stage, cast: &mut Cast, random: &mut Random, time: Duration) -
     loop {
         for line in cast.next(random) {
             stage.append("mail.log", &line)?;
-            if random.below(60) == 0 {
+            if random.below(300) == 0 {
                 rotate(stage, random)?;
             }
         }
@@ -91,10 +94,10 @@ fn stream(stage: &Stage, cast: &mut Cast, random: &mut Random, time: Duration) -
     }
 }
 
-/// As logrotate does: by renaming, what is older packed some time later. So many are kept that a place is not rotated
-/// away.
+/// As logrotate does: by renaming, what is older packed. What is kept is more than is written while no process lives long
+/// enough to read it.
 fn rotate(stage: &Stage, random: &mut Random) -> Result<()> {
-    for number in (2..9).rev() {
+    for number in (2..KEPT).rev() {
         let (from, to) = (format!("mail.log.{number}.gz"), format!("mail.log.{}.gz", number + 1));
         stage.rename(&from, &to)?;
     }
@@ -116,7 +119,7 @@ fn belongs(stage: &Stage) -> Result<Option<String>> {
         }
         sleep(Duration::from_millis(50));
     }
-    kill(daemon)?;
+    stage.kill(daemon)?;
     Ok(None)
 }
 
@@ -124,9 +127,9 @@ fn belongs(stage: &Stage) -> Result<Option<String>> {
 fn tell(stage: &mut Stage, wrong: &Wrong) {
     let all: Vec<&String> = wrong.lost.iter().chain(&wrong.again).chain(&wrong.twice).collect();
     for one in all.iter().take(20) {
-        progress(format_args!("{one}\n"));
+        complain(format_args!("{one}"));
     }
     if !all.is_empty() {
-        progress(format_args!("kept: {}\n", stage.keep().display()));
+        complain(format_args!("kept: {}", stage.keep().display()));
     }
 }

@@ -13,7 +13,7 @@ use anyhow::Result;
 
 use super::cast::{Kind, Member};
 use super::stage::Stage;
-use super::{Args, Figure, progress};
+use super::{Args, Figure, complain, progress};
 use crate::generate::random::Random;
 use crate::local::Local;
 
@@ -110,7 +110,7 @@ fn rotate(args: &Args, way: Way, what: &str, percent: u32) -> Result<Vec<Figure>
         });
     }
     if figures.iter().any(|figure| !figure.met) {
-        progress(format_args!("kept: {}\n", stage.keep().display()));
+        complain(format_args!("kept: {}", stage.keep().display()));
     }
     Ok(figures)
 }

@@ -100,6 +100,13 @@ impl Stage {
         Local::start(&self.program, &["run", "--config", "trytlsd.toml"], self.folder.path())
     }
 
+    /// `kill -9`, and waits for the end. What the daemon said is kept in daemon.log.
+    pub(super) fn kill(&self, mut daemon: Local) -> Result<()> {
+        let said: String = daemon.said().iter().map(|said| said.line.clone() + "\n").collect();
+        self.append("daemon.log", &said)?;
+        daemon.signal(Signal::KILL).context("the daemon has ended by itself, see daemon.log")
+    }
+
     /// Appends to a file, as syslogd does.
     pub(super) fn append(&self, name: &str, text: &str) -> Result<()> {
         let mut file = File::options().append(true).create(true).open(self.path(name))?;
@@ -128,13 +135,13 @@ impl Stage {
         }
     }
 
-    /// Packs a file, and removes it.
+    /// Packs a file, and removes it. As with gzip and logrotate the packed one is as old as the file was.
     pub(super) fn pack(&self, name: &str) -> Result<()> {
-        let Ok(bytes) = fs::read(self.path(name)) else { return Ok(()) };
-        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-        packed.write_all(&bytes)?;
-        // Under its name only when it is whole, as gzip does not and logrotate's reader must bear.
-        self.write(&format!("{name}.gz"), &packed.finish()?)?;
+        let Ok(mut file) = File::open(self.path(name)) else { return Ok(()) };
+        let packed = self.path(&format!("{name}.gz"));
+        let mut packer = GzEncoder::new(File::create(&packed)?, Compression::fast());
+        std::io::copy(&mut file, &mut packer).with_context(|| format!("pack {name}"))?;
+        packer.finish()?.set_modified(file.metadata()?.modified()?)?;
         self.remove(name)
     }
 
@@ -195,14 +202,6 @@ impl Stage {
         self.folder.disable_cleanup(true);
         self.folder.path()
     }
-}
-
-/// `kill -9`, and waits for the end.
-pub(super) fn kill(daemon: Local) -> Result<()> {
-    // One that has ended by itself is a failure of its own.
-    daemon.signal(Signal::KILL).context("the daemon has ended by itself")?;
-    drop(daemon);
-    Ok(())
 }
 
 /// Fails unless all is as it should be.
