@@ -53,6 +53,17 @@ pub struct Args {
     json: bool,
 }
 
+impl Args {
+    /// What can be counted in half a minute. What the daemon costs is left to `make soak`: on a machine that does other
+    /// things too, such figures come out as they like.
+    #[must_use]
+    pub fn brief() -> Self {
+        let args =
+            ["soak", "--only=rotation,down,kills", "--kills=30", "--rotations=20", "--rounds=1"];
+        Self::parse_from(args)
+    }
+}
+
 /// A part of the soak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
