@@ -127,8 +127,9 @@ impl Begin {
         if let Some(newest) = newest
             && newest < STRAY
         {
-            let current = begin.current.as_ref().and_then(LogFile::end);
-            former.extend(siblings.after(newest, &Open { former: Vec::new(), current })?);
+            let current = begin.current.as_ref();
+            let open = Open { former: Vec::new(), current, copying: false };
+            former.extend(siblings.after(newest, &open)?);
         }
         begin.former = former;
         Ok(begin)

@@ -154,6 +154,20 @@ impl LogFile {
         Some(Mark::new(self.id, size, &witness))
     }
 
+    /// Whether `other` holds what is at the beginning of this file: it is a copy of it, or one that is being made. An
+    /// empty file may be one, if `empty` says so.
+    pub(crate) fn begins_with(&self, other: &Self, empty: bool) -> bool {
+        let Some(end) = other.end().filter(|end| empty || end.offset > 0) else { return false };
+        let here = Witness::of(&self.file, end.offset);
+        here.is_ok_and(|here| here.is_some_and(|here| end.is_of(&here)))
+    }
+
+    /// Whether the bytes that were read from it are still those before the next one.
+    pub(crate) fn is_unchanged(&self) -> io::Result<bool> {
+        let now = Witness::of(&self.file, self.lines.read_to())?;
+        Ok(now.is_some_and(|now| now == self.lines.read_witness()))
+    }
+
     /// How large it is, in bytes.
     pub(crate) fn size(&self) -> io::Result<u64> {
         self.file.metadata().map(|metadata| metadata.len())

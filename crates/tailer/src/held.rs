@@ -87,8 +87,8 @@ impl Held {
     /// Those of reading.
     pub(crate) fn looks_like(&mut self, mark: &Mark, path: &Path) -> Result<bool, Error> {
         match self {
-            Self::Packed(input) if mark.offset > 0 => input.looks_like(mark),
-            _ => self.go_to_mark(mark, path),
+            Self::Packed(input) => input.looks_like(mark),
+            Self::Plain(_) => self.go_to_mark(mark, path),
         }
     }
 

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::error::Error;
-use crate::file::FileId;
+use crate::file::{FileId, LogFile};
 use crate::held::Held;
 use crate::place::Mark;
 use crate::rotated::{Age, family, unpacked};
@@ -58,10 +58,11 @@ pub(crate) type Opened = Vec<Result<Held, Error>>;
 
 /// The files of the log that are open.
 #[derive(Debug, Default)]
-pub(crate) struct Open {
+pub(crate) struct Open<'a> {
     pub(crate) former: Vec<FileId>,
-    /// The end of the current one.
-    pub(crate) current: Option<Mark>,
+    pub(crate) current: Option<&'a LogFile>,
+    /// Whether a copy of the current one may just be begun, so that an empty file is taken for that.
+    pub(crate) copying: bool,
 }
 
 /// Why a listed file is not there to be read.
@@ -174,7 +175,7 @@ impl Siblings {
     }
 
     /// The newest copy of the marked file at the mark, and the files newer than that; none if there is no copy.
-    pub(crate) fn rest_of_copy(&self, mark: &Mark, open: &Open) -> Result<Opened, Gone> {
+    pub(crate) fn rest_of_copy(&self, mark: &Mark, open: &Open<'_>) -> Result<Opened, Gone> {
         let Some((at, copy)) = self.find_copy(mark, usize::MAX)? else { return Ok(Vec::new()) };
         let mut files = vec![Ok(copy)];
         files.extend(self.after(at, open)?);
@@ -182,7 +183,7 @@ impl Siblings {
     }
 
     /// The files newer than the marked one or its copy; none if neither is there.
-    pub(crate) fn newer_than(&self, mark: &Mark, open: &Open) -> Result<Opened, Gone> {
+    pub(crate) fn newer_than(&self, mark: &Mark, open: &Open<'_>) -> Result<Opened, Gone> {
         let at = match self.find_same(mark, usize::MAX)? {
             None => self.find(usize::MAX, |_| true, |held, path| held.looks_like(mark, path))?,
             same => same,
@@ -190,28 +191,31 @@ impl Siblings {
         at.map_or(Ok(Vec::new()), |(at, _)| self.after(at, open))
     }
 
-    /// The files after the one at `at` and before the current one (which may be among them, or packed by now: it was
-    /// renamed just now), each at its beginning, but for those that are open. One that cannot be read is an error in
-    /// its place.
+    /// The files after the one at `at` and before the current one, each at its beginning, but for those that are open.
+    /// One that cannot be read is an error in its place.
+    ///
+    /// The current one may be among them, or packed by now: it was renamed just now. Or a copy of it is being made: what
+    /// is in that is still to be read from the current one itself.
     ///
     /// A file that was last written before the one at `at` is no newer, whatever its name: some number their rotations
     /// upwards.
-    pub(crate) fn after(&self, at: usize, open: &Open) -> Result<Opened, Gone> {
+    pub(crate) fn after(&self, at: usize, open: &Open<'_>) -> Result<Opened, Gone> {
         let written = self.files.get(at).and_then(|file| file.mtime);
         let mut opened = Vec::new();
         for file in self.files.iter().skip(at + 1).filter(|file| file.mtime >= written) {
             if open.former.contains(&file.id) {
                 continue;
             }
-            match open.current {
-                Some(current) if file.is_packed_copy(&current)? => break,
-                Some(current) if current.id() == file.id => break,
-                _ => {}
+            if open.current.is_some_and(|current| current.id == file.id) {
+                break;
             }
-            match file.open() {
-                Ok(held) => opened.push(Ok(held)),
-                Err(Gone::Unreadable(error)) => opened.push(Err(error)),
-                Err(Gone::Stale) => return Err(Gone::Stale),
+            match (file.open(), open.current) {
+                (Ok(Held::Plain(log)), Some(current))
+                    if current.begins_with(&log, open.copying) => {}
+                (Ok(Held::Packed(_)), Some(current)) if file.packs(current)? => break,
+                (Ok(held), _) => opened.push(Ok(held)),
+                (Err(Gone::Unreadable(error)), _) => opened.push(Err(error)),
+                (Err(Gone::Stale), _) => return Err(Gone::Stale),
             }
         }
         Ok(opened)
@@ -231,15 +235,10 @@ impl Sibling {
         self.id
     }
 
-    /// Whether it is packed and holds the marked bytes. What cannot be read does not.
-    fn is_packed_copy(&self, mark: &Mark) -> Result<bool, Gone> {
-        match self.open() {
-            Ok(mut held) if !held.may_grow() => {
-                Ok(held.looks_like(mark, &self.path).unwrap_or_default())
-            }
-            Ok(_) | Err(Gone::Unreadable(_)) => Ok(false),
-            Err(Gone::Stale) => Err(Gone::Stale),
-        }
+    /// Whether this, a packed file, holds all of `log`. What cannot be read does not.
+    fn packs(&self, log: &LogFile) -> Result<bool, Gone> {
+        let Some(end) = log.end().filter(|end| end.offset > 0) else { return Ok(false) };
+        Ok(self.open()?.looks_like(&end, &self.path).unwrap_or_default())
     }
 
     /// Opens it at its beginning.

@@ -10,7 +10,7 @@
 )]
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -254,6 +254,36 @@ fn copytruncate_a_hundred_times() {
             put(&log, &format!("{n} b"));
             tailing.lines(0, &[format!("{n} b")]);
         }
+    });
+}
+
+#[test]
+fn copytruncate_right_after_the_line_a_hundred_times() {
+    both(|dir, options| {
+        let path = dir.join("mail.log");
+        let log = writer(&path);
+        let tailing = Tailing::start(std::slice::from_ref(&path), options);
+        put(&log, "first");
+        tailing.lines(0, &["first".to_owned()]);
+        for n in 0..100 {
+            put(&log, &n.to_string());
+            let copy = writer(&dir.join(format!("mail.log-{}", 20_260_000 + n)));
+            if n % 4 == 0 {
+                // A copy is made in steps.
+                thread::sleep(Duration::from_millis(2));
+            }
+            io::copy(&mut File::open(&path).unwrap(), &mut &copy).unwrap();
+            if n % 4 == 1 {
+                thread::sleep(Duration::from_millis(2));
+            }
+            log.set_len(0).unwrap();
+            if n % 4 == 2 {
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
+        put(&log, "last");
+        tailing.lines(0, &numbers(0, 100));
+        tailing.lines(0, &["last".to_owned()]);
     });
 }
 

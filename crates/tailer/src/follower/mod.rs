@@ -296,12 +296,8 @@ impl Follower {
         let is_new = current.lines.read_to() == 0;
         match current.fill() {
             Ok(Filled::End) => {}
-            Ok(Filled::More) => {
-                if is_new {
-                    self.add_unseen(now);
-                }
-                return Ok(Look::Again);
-            }
+            Ok(Filled::More) if is_new => return self.first_read(now),
+            Ok(Filled::More) => return Ok(Look::Again),
             Ok(Filled::Changed) => return self.restart(now),
             Err(error) => return Err(self.lose(error)),
         }
@@ -317,7 +313,7 @@ impl Follower {
         // An empty file that was written: it was filled, copied and cut before it was looked at.
         if is_new && current.mtime != seen.mtime {
             current.mtime = seen.mtime;
-            self.add_unseen(now);
+            self.push(self.unseen(true), now);
             return Ok(Look::Again);
         }
         self.live = true;

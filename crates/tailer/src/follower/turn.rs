@@ -40,7 +40,7 @@ impl Follower {
                 self.turned = true;
                 self.missing_since = None;
                 self.current = Some(log);
-                self.add_unseen(now);
+                self.push(self.unseen(false), now);
                 Ok(Look::Again)
             }
             Err(Error::NotFound { .. }) => Ok(self.missing(now)),
@@ -62,12 +62,12 @@ impl Follower {
         tracing::info!(log = ?self.path, file = ?next.id, "log rotated");
         self.turned = true;
         if self.current.as_ref().is_some_and(|log| log.lines.offset() == 0) {
-            self.add_unseen(now);
+            self.push(self.unseen(false), now);
         }
         if let Some(log) = self.current.replace(next) {
             self.former.push(Held::Plain(log), now);
         }
-        self.add_unseen(now);
+        self.push(self.unseen(false), now);
         Ok(Look::Again)
     }
 
@@ -90,35 +90,45 @@ impl Follower {
         if let Err(error) = current.restart() {
             return Err(self.lose(error));
         }
-        if mark.offset == 0 {
-            self.add_unseen(now);
-            return Ok(Look::Again);
-        }
-        let open = self.open();
-        let found = self.siblings(|siblings| siblings.rest_of_copy(&mark, &open));
-        if found.is_empty() && self.former.is_empty() {
+        let found = if mark.offset == 0 {
+            self.unseen(true)
+        } else {
+            let open = self.open(true);
+            self.siblings(|siblings| siblings.rest_of_copy(&mark, &open))
+        };
+        if found.is_empty() && self.former.is_empty() && mark.offset > 0 {
             self.former.set_left(mark);
         }
         self.push(found, now);
         Ok(Look::Again)
     }
 
-    /// Adds the files that came and went between two looks, before the current one: those newer than the newest of
-    /// which something was given out. Before that was so, nothing can be known to be newer.
-    pub(super) fn add_unseen(&mut self, now: Instant) {
-        let open = self.open();
-        if let Some(mark) = self.place().marks().last().filter(|mark| mark.offset > 0) {
-            let unseen = self.siblings(|siblings| siblings.newer_than(mark, &open));
-            self.push(unseen, now);
+    /// Adds what came and went before the first bytes of the current file were read: it was filled, copied and cut.
+    pub(super) fn first_read(&mut self, now: Instant) -> Result<Look, Error> {
+        let unseen = self.unseen(true);
+        // A copy that was complete in between holds what was just read: that is to be read from only one of them.
+        match self.current.as_ref().map_or(Ok(true), LogFile::is_unchanged) {
+            Ok(true) => self.push(unseen, now),
+            Ok(false) => return self.restart(now),
+            Err(error) => return Err(self.lose(error)),
+        }
+        Ok(Look::Again)
+    }
+
+    /// The files that came and went between two looks, before the current one: those newer than the newest of which
+    /// something was given out. Before that was so, nothing can be known to be newer. For `copying` see [`Open`].
+    pub(super) fn unseen(&self, copying: bool) -> Opened {
+        match self.place().marks().last() {
+            Some(mark) if mark.offset > 0 => {
+                let open = self.open(copying);
+                self.siblings(|siblings| siblings.newer_than(mark, &open))
+            }
+            _ => Vec::new(),
         }
     }
 
-    /// Which files are open.
-    fn open(&self) -> Open {
-        Open {
-            former: self.former.ids().collect(),
-            current: self.current.as_ref().and_then(LogFile::end),
-        }
+    fn open(&self, copying: bool) -> Open<'_> {
+        Open { former: self.former.ids().collect(), current: self.current.as_ref(), copying }
     }
 
     fn siblings(&self, with: impl FnMut(&Siblings) -> Result<Opened, Gone>) -> Opened {
@@ -126,7 +136,7 @@ impl Follower {
     }
 
     /// Adds files that are newer than all other former ones.
-    fn push(&mut self, files: Opened, now: Instant) {
+    pub(super) fn push(&mut self, files: Opened, now: Instant) {
         for file in files {
             match file {
                 Ok(held) => self.former.push(held, now),
