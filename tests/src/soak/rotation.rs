@@ -22,6 +22,9 @@ const CONFIG: &str = "dry_run = true\n[policy]\nfailures = 1\nmin_span = \"0s\"\
 /// How long the last lines may take: a renamed file is read on for ten seconds.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Rotated logs that are kept: all. Rotations come many a second here, not once a day.
+const KEPT: u32 = 120;
+
 /// How a log is rotated.
 #[derive(Clone, Copy)]
 enum Way {
@@ -59,6 +62,7 @@ fn rotate(args: &Args, way: Way, what: &str, percent: u32) -> Result<Vec<Figure>
         match way {
             Way::Rename | Way::LateLines => {
                 shift(&stage)?;
+                stage.rename("mail.log", "mail.log.1")?;
                 if matches!(way, Way::LateLines) {
                     // syslogd has not been told yet.
                     pause(&mut random, 20);
@@ -77,7 +81,7 @@ fn rotate(args: &Args, way: Way, what: &str, percent: u32) -> Result<Vec<Figure>
                 stage.write("mail.log", b"")?;
             }
             Way::CopyTruncate => {
-                stage.rename("mail.log.1", "mail.log.2")?;
+                shift(&stage)?;
                 std::fs::copy(stage.path("mail.log"), stage.path("mail.log.1"))?;
                 if random.below(4) == 0 {
                     let member = next();
@@ -87,7 +91,7 @@ fn rotate(args: &Args, way: Way, what: &str, percent: u32) -> Result<Vec<Figure>
                 File::options().write(true).open(stage.path("mail.log"))?.set_len(0)?;
             }
         }
-        pause(&mut random, 15);
+        pause(&mut random, 60);
     }
     let seen = shown(&mut daemon, &written, LIMIT)?;
     let count = |members: &[Member]| {
@@ -110,17 +114,18 @@ fn rotate(args: &Args, way: Way, what: &str, percent: u32) -> Result<Vec<Figure>
         });
     }
     if figures.iter().any(|figure| !figure.met) {
+        stage.kill(daemon)?;
         complain(format_args!("kept: {}", stage.keep().display()));
     }
     Ok(figures)
 }
 
-/// Makes room for `mail.log.1`, and renames the log to it.
+/// Makes room for `mail.log.1`.
 fn shift(stage: &Stage) -> Result<()> {
-    for number in (1..4).rev() {
+    for number in (1..KEPT).rev() {
         stage.rename(&format!("mail.log.{number}"), &format!("mail.log.{}", number + 1))?;
     }
-    stage.rename("mail.log", "mail.log.1")
+    Ok(())
 }
 
 fn pause(random: &mut Random, most: u32) {
