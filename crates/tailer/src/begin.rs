@@ -127,8 +127,7 @@ impl Begin {
         if let Some(newest) = newest
             && newest < STRAY
         {
-            let current = begin.current.as_ref();
-            let open = Open { former: Vec::new(), current, copying: false };
+            let open = Open { former: Vec::new(), current: begin.current.as_ref() };
             former.extend(siblings.after(newest, &open)?);
         }
         begin.former = former;

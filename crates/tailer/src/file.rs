@@ -155,9 +155,9 @@ impl LogFile {
     }
 
     /// Whether `other` holds what is at the beginning of this file: it is a copy of it, or one that is being made. An
-    /// empty file may be one, if `empty` says so.
-    pub(crate) fn begins_with(&self, other: &Self, empty: bool) -> bool {
-        let Some(end) = other.end().filter(|end| empty || end.offset > 0) else { return false };
+    /// empty file may have just been begun to be one.
+    pub(crate) fn begins_with(&self, other: &Self) -> bool {
+        let Some(end) = other.end() else { return false };
         let here = Witness::of(&self.file, end.offset);
         here.is_ok_and(|here| here.is_some_and(|here| end.is_of(&here)))
     }

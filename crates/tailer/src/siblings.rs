@@ -61,8 +61,6 @@ pub(crate) type Opened = Vec<Result<Held, Error>>;
 pub(crate) struct Open<'a> {
     pub(crate) former: Vec<FileId>,
     pub(crate) current: Option<&'a LogFile>,
-    /// Whether a copy of the current one may just be begun, so that an empty file is taken for that.
-    pub(crate) copying: bool,
 }
 
 /// Why a listed file is not there to be read.
@@ -210,8 +208,7 @@ impl Siblings {
                 break;
             }
             match (file.open(), open.current) {
-                (Ok(Held::Plain(log)), Some(current))
-                    if current.begins_with(&log, open.copying) => {}
+                (Ok(Held::Plain(log)), Some(current)) if current.begins_with(&log) => {}
                 (Ok(Held::Packed(_)), Some(current)) if file.packs(current)? => break,
                 (Ok(held), _) => opened.push(Ok(held)),
                 (Err(Gone::Unreadable(error)), _) => opened.push(Err(error)),

@@ -313,7 +313,7 @@ impl Follower {
         // An empty file that was written: it was filled, copied and cut before it was looked at.
         if is_new && current.mtime != seen.mtime {
             current.mtime = seen.mtime;
-            self.push(self.unseen(true), now);
+            self.push(self.unseen(), now);
             return Ok(Look::Again);
         }
         self.live = true;

@@ -40,7 +40,7 @@ impl Follower {
                 self.turned = true;
                 self.missing_since = None;
                 self.current = Some(log);
-                self.push(self.unseen(false), now);
+                self.push(self.unseen(), now);
                 Ok(Look::Again)
             }
             Err(Error::NotFound { .. }) => Ok(self.missing(now)),
@@ -62,12 +62,12 @@ impl Follower {
         tracing::info!(log = ?self.path, file = ?next.id, "log rotated");
         self.turned = true;
         if self.current.as_ref().is_some_and(|log| log.lines.offset() == 0) {
-            self.push(self.unseen(false), now);
+            self.push(self.unseen(), now);
         }
         if let Some(log) = self.current.replace(next) {
             self.former.push(Held::Plain(log), now);
         }
-        self.push(self.unseen(false), now);
+        self.push(self.unseen(), now);
         Ok(Look::Again)
     }
 
@@ -91,9 +91,9 @@ impl Follower {
             return Err(self.lose(error));
         }
         let found = if mark.offset == 0 {
-            self.unseen(true)
+            self.unseen()
         } else {
-            let open = self.open(true);
+            let open = self.open();
             self.siblings(|siblings| siblings.rest_of_copy(&mark, &open))
         };
         if found.is_empty() && self.former.is_empty() && mark.offset > 0 {
@@ -105,7 +105,7 @@ impl Follower {
 
     /// Adds what came and went before the first bytes of the current file were read: it was filled, copied and cut.
     pub(super) fn first_read(&mut self, now: Instant) -> Result<Look, Error> {
-        let unseen = self.unseen(true);
+        let unseen = self.unseen();
         // A copy that was complete in between holds what was just read: that is to be read from only one of them.
         match self.current.as_ref().map_or(Ok(true), LogFile::is_unchanged) {
             Ok(true) => self.push(unseen, now),
@@ -116,19 +116,19 @@ impl Follower {
     }
 
     /// The files that came and went between two looks, before the current one: those newer than the newest of which
-    /// something was given out. Before that was so, nothing can be known to be newer. For `copying` see [`Open`].
-    pub(super) fn unseen(&self, copying: bool) -> Opened {
+    /// something was given out. Before that was so, nothing can be known to be newer.
+    pub(super) fn unseen(&self) -> Opened {
         match self.place().marks().last() {
             Some(mark) if mark.offset > 0 => {
-                let open = self.open(copying);
+                let open = self.open();
                 self.siblings(|siblings| siblings.newer_than(mark, &open))
             }
             _ => Vec::new(),
         }
     }
 
-    fn open(&self, copying: bool) -> Open<'_> {
-        Open { former: self.former.ids().collect(), current: self.current.as_ref(), copying }
+    fn open(&self) -> Open<'_> {
+        Open { former: self.former.ids().collect(), current: self.current.as_ref() }
     }
 
     fn siblings(&self, with: impl FnMut(&Siblings) -> Result<Opened, Gone>) -> Opened {

@@ -124,6 +124,24 @@ fn renamed_with_late_lines() {
 }
 
 #[test]
+fn renamed_and_packed_before_the_first_line_was_read() {
+    let mut folder = Folder::new(Naming::Numbers);
+    folder.put("0 b\n");
+    let mut follower = folder.follow(Start::Beginning);
+    check(&mut follower, "0 b\n");
+    for n in 1..ROUNDS {
+        folder.rotate(Taking::Rename);
+        folder.put("");
+        check(&mut follower, "");
+        folder.put(&format!("{n} a\n"));
+        folder.rotate(Taking::Rename);
+        folder.pack(1);
+        folder.put(&format!("{n} b\n"));
+        check(&mut follower, &format!("{n} a\n{n} b\n"));
+    }
+}
+
+#[test]
 fn removed_and_made_anew() {
     check_rounds("removed, made anew", |folder, n| {
         folder.put(&format!("{n} a\n"));
