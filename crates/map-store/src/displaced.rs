@@ -24,7 +24,7 @@ use crate::source::{Identity, MAX_SIZE, Source};
 use crate::{Error, FileStore, point};
 
 /// How many are held.
-const MAX: usize = 4;
+const MAX: usize = 16;
 
 /// An access file that was replaced.
 #[derive(Debug)]
@@ -40,16 +40,23 @@ pub(crate) struct Displaced {
     kept: Option<Scratch>,
 }
 
-impl Displaced {
-    /// The file that `put` has replaced, which was read as `source`.
-    fn of(put: Put, source: &Source) -> Option<Self> {
-        let file = put.replaced.old?.ok()?;
-        let (text, rest) = (Digest::of(&source.text), Digest::of_rest(&source.text));
-        let mut displaced = Self { file, id: source.id, text, rest, kept: None };
-        if !matches!(displaced.written(), Ok(None)) {
-            displaced.kept = Some(put.scratch);
+impl Drop for Displaced {
+    fn drop(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            let path = kept.leave();
+            tracing::warn!(?path, "what others wrote meanwhile is left here, for the next start");
         }
-        Some(displaced)
+    }
+}
+
+impl Displaced {
+    fn new(file: File, was: &Source, scratch: Scratch) -> Self {
+        let (text, rest) = (Digest::of(&was.text), Digest::of_rest(&was.text));
+        let mut displaced = Self { file, id: was.id, text, rest, kept: None };
+        if !matches!(displaced.written(), Ok(None)) {
+            displaced.kept = Some(scratch);
+        }
+        displaced
     }
 
     /// The folder of ours that is not left by anybody else.
@@ -90,11 +97,28 @@ impl Displaced {
 }
 
 impl FileStore {
-    /// Holds the file that was replaced.
-    pub(crate) fn hold_displaced(&mut self, put: Put, source: &Source) {
-        self.displaced.extend(Displaced::of(put, source));
+    /// Holds a file that had the name of the access file and is in `scratch` now; `was` is what is known to have been in it.
+    pub(crate) fn hold_displaced(
+        &mut self,
+        file: io::Result<File>,
+        was: &Source,
+        scratch: Scratch,
+    ) {
+        match file {
+            Ok(file) => self.displaced.push(Displaced::new(file, was, scratch)),
+            Err(error) => {
+                tracing::warn!(%error, "the access file that was replaced is not held open")
+            }
+        }
         let over = self.displaced.len().saturating_sub(MAX);
         self.displaced.drain(..over);
+    }
+
+    /// Holds the file that `put` has replaced.
+    pub(crate) fn hold_replaced(&mut self, put: Put, source: &Source) {
+        if let Some(old) = put.replaced.old {
+            self.hold_displaced(old, source, put.scratch);
+        }
     }
 
     /// Whether somebody has written into a file that we had replaced. One that cannot be read any more is let go.
@@ -113,9 +137,17 @@ impl FileStore {
         found
     }
 
-    /// Brings what others wrote into files that we had replaced into the access file; whether there was any. Call it
-    /// under the lock.
-    pub(crate) fn rescue(&mut self) -> Result<bool, Error> {
+    /// Brings what others wrote into files that we had replaced into the access file; whether anything was brought in. What
+    /// cannot be is tried again with the next change or look. Call it under the lock.
+    pub(crate) fn rescue(&mut self) -> bool {
+        self.has_displaced_writes()
+            && self.bring_in().unwrap_or_else(|error| {
+                tracing::warn!(%error, "cannot bring in what others wrote into the access file that was replaced");
+                false
+            })
+    }
+
+    fn bring_in(&mut self) -> Result<bool, Error> {
         let mut found = false;
         for at in 0..self.displaced.len() {
             let Some(one) = self.displaced.get_mut(at) else { break };
@@ -127,10 +159,11 @@ impl FileStore {
             match one.merged(&written, &live) {
                 Some(text) => {
                     // Saved meanwhile: the next look tries again.
-                    let Some(put) = NewText::prepare(&live, &text)?.put(&live)? else { continue };
+                    let text = NewText::prepare(&live, &text)?;
+                    let Some(put) = self.put(text, &live)? else { return Ok(true) };
                     tracing::warn!(path = ?live.path, "brought in what others wrote into the file that was replaced");
                     self.known_as(at, &written);
-                    self.hold_displaced(put, &live);
+                    self.hold_replaced(put, &live);
                     return Ok(true);
                 }
                 None => {

@@ -25,7 +25,7 @@ use rustix::io::Errno;
 use crate::digest::Digest;
 use crate::live::open_plain;
 use crate::new_text::{Note, meant_for};
-use crate::replace::{self, PREFIX};
+use crate::replace::{self, PREFIX, Swapped};
 use crate::{mtime, point};
 
 /// Files of one name that are kept beside the access file at most.
@@ -82,7 +82,7 @@ fn give_back(text: &Path, target: &Path, note: Note) -> io::Result<()> {
     let saved = Digest::of_file(text)?;
     let is_saved = |path: &Path| Digest::of_file(path).is_ok_and(|digest| digest == saved);
     let swap = || replace::swap(text, target, known, is_saved).map_err(io::Error::other);
-    if known(target) && swap()?.is_some() {
+    if known(target) && matches!(swap()?, Swapped::Done(_)) {
         point::pass("left-put-back");
         tracing::warn!(path = ?target, "put back what others saved just when trytlsd was killed");
     } else {

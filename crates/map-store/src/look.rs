@@ -17,6 +17,7 @@ use access::managed::Managed;
 use crate::digest::Digest;
 use crate::plan::Plan;
 use crate::source::{Identity, Source};
+use crate::store::QUIET;
 use crate::{Error, FileStore, makemap};
 
 /// What a look found.
@@ -110,9 +111,10 @@ impl Stamp {
 }
 
 impl FileStore {
-    /// Looks at the access file and the map. Hand in what the last look gave; without, it waits until a save that is
-    /// under way is over (0.2 s, if there was one), and always finds. Nothing is changed, but for what others wrote into
-    /// a file that we had replaced: that is brought in first.
+    /// Looks at the access file and the map. Hand in what the last look gave; without, it waits until the text has been at
+    /// rest for 0.2 s, and always finds. Between two looks a second or more should pass: what both see unchanged is taken
+    /// for finished. Nothing is changed, but for what others wrote into a file that we had replaced: that is brought in
+    /// first.
     ///
     /// # Errors
     /// If the access file cannot be read; with [`Looked::Unsettled`] before, if it was there until now.
@@ -120,7 +122,7 @@ impl FileStore {
         if self.has_displaced_writes() {
             let source = self.source()?;
             let _locks = self.lock(&source)?;
-            self.rescue()?;
+            self.rescue();
         }
         let now = self.stamps()?;
         if let Some(known) = known {
@@ -134,8 +136,12 @@ impl FileStore {
             }
         }
         self.glimpsed = None;
-        let source =
-            if known.is_some() { Source::read(&self.settings.access)? } else { self.settled()? };
+        let source = self.source()?;
+        let source = if known.is_some() || self.quiet == Some(source.id) {
+            source
+        } else {
+            self.await_rest(source, QUIET)?
+        };
         let now = self.stand(&source)?;
         let map = self.map_is(&source, &now)?;
         let block = block::parse(&source.text);

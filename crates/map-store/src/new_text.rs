@@ -9,9 +9,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
-use crate::replace::{self, Replaced, Scratch};
+use crate::live::open_plain;
+use crate::replace::{self, Replaced, Scratch, Swapped};
 use crate::source::{Identity, Source};
-use crate::{Error, point};
+use crate::{Error, FileStore, point};
 
 /// The name of the note.
 const NOTE: &str = "note";
@@ -57,13 +58,15 @@ impl NewText {
         let error = |source| Error::Write { path: self.path.clone(), source };
         Ok(Identity::of(&self.path.metadata().map_err(error)?).mtime)
     }
+}
 
+impl FileStore {
     /// Puts the text in place of the source, if that is still what was read; else leaves everything as it is.
-    pub(crate) fn put(self, source: &Source) -> Result<Option<Put>, Error> {
+    pub(crate) fn put(&mut self, text: NewText, source: &Source) -> Result<Option<Put>, Error> {
         if !source.is_still_at(&source.path) {
             return Ok(None);
         }
-        let new = Source::read(&self.path)?;
+        let new = Source::read(&text.path)?;
         let error = |error| Error::Replace { path: source.path.clone(), source: error };
         point::at("text-checked").map_err(error)?;
         let expected = |kept: &Path| {
@@ -71,8 +74,68 @@ impl NewText {
             source.is_still_at(kept)
         };
         let ours = |path: &Path| new.is_still_at(path);
-        let replaced = replace::swap(&self.path, &source.path, expected, ours)?;
-        Ok(replaced.map(|replaced| Put { scratch: self.scratch, replaced, new }))
+        let (scratch, path) = (text.scratch, text.path);
+        let (file, was) = match replace::swap(&path, &source.path, expected, ours)? {
+            Swapped::Done(replaced) => return Ok(Some(Put { scratch, replaced, new })),
+            Swapped::Undone => (new.file.try_clone(), &new),
+            Swapped::Overtaken => (open_plain(&path), source),
+            Swapped::Stuck(cause) => {
+                let why = format!("what others saved is in {}", scratch.leave().display());
+                let (path, cause) = (source.path.clone(), Box::new(cause));
+                return Err(Error::NotPutBack { path, why, cause });
+            }
+        };
+        self.hold_displaced(file, was, scratch);
+        Ok(None)
+    }
+
+    /// Puts the old text back after a failure, if nobody has changed the new one since.
+    pub(crate) fn put_back(&mut self, put: Option<Put>, source: &Source, cause: Error) -> Error {
+        let Some(put) = put else { return cause };
+        point::pass("put-back-begun");
+        let lost = |why: String, cause: Error| Error::NotPutBack {
+            path: source.path.clone(),
+            why,
+            cause: Box::new(cause),
+        };
+        match self.swap_back(put, source) {
+            Ok(true) => {}
+            Ok(false) => return lost("others have changed it since".to_owned(), cause),
+            Err(why) => return lost(why.to_string(), cause),
+        }
+        replace::sync(&source.folder);
+        point::pass("put-back-done");
+        cause
+    }
+
+    fn swap_back(&mut self, put: Put, source: &Source) -> Result<bool, Error> {
+        let Put { scratch, replaced, new } = put;
+        let Some(kept) = replaced.kept else {
+            if !new.is_still_at(&source.path) {
+                return Ok(false);
+            }
+            let text = NewText::prepare(source, &source.text)?;
+            replace::replace(&text.path, &source.path)?;
+            return Ok(true);
+        };
+        let is_new = |path: &Path| {
+            point::pass("put-back-replaced");
+            new.is_still_at(path)
+        };
+        let is_old = |path: &Path| source.is_still_at(path);
+        let swapped = replace::swap(&kept, &source.path, is_new, is_old)?;
+        let done = matches!(swapped, Swapped::Done(_));
+        let (file, was) = match swapped {
+            Swapped::Done(_) => (new.file.try_clone(), &new),
+            Swapped::Undone => (source.file.try_clone(), source),
+            Swapped::Overtaken => (open_plain(&kept), &new),
+            Swapped::Stuck(error) => {
+                scratch.leave();
+                return Err(error);
+            }
+        };
+        self.hold_displaced(file, was, scratch);
+        Ok(done)
     }
 }
 
@@ -110,33 +173,4 @@ pub(crate) fn meant_for(name: &OsStr) -> Option<&OsStr> {
     use std::os::unix::ffi::OsStrExt;
     let name = name.as_bytes().strip_prefix(TEXT.as_bytes()).filter(|name| !name.is_empty())?;
     Some(OsStr::from_bytes(name))
-}
-
-/// Puts the old text back after a failure, if nobody has changed the new one since.
-pub(crate) fn put_back(put: Option<Put>, source: &Source, cause: Error) -> Error {
-    let Some(put) = put else { return cause };
-    point::pass("put-back-begun");
-    let lost = |why: String, cause: Error| Error::NotPutBack {
-        path: source.path.clone(),
-        why,
-        cause: Box::new(cause),
-    };
-    let is_ours = |path: &Path| {
-        point::pass("put-back-replaced");
-        put.new.is_still_at(path)
-    };
-    let done = match &put.replaced.kept {
-        Some(kept) => replace::swap(kept, &source.path, is_ours, |path| source.is_still_at(path)),
-        None if put.new.is_still_at(&source.path) => NewText::prepare(source, &source.text)
-            .and_then(|text| replace::replace(&text.path, &source.path).map(Some)),
-        None => Ok(None),
-    };
-    match done {
-        Ok(Some(_)) => {}
-        Ok(None) => return lost("others have changed it since".to_owned(), cause),
-        Err(why) => return lost(why.to_string(), cause),
-    }
-    replace::sync(&source.folder);
-    point::pass("put-back-done");
-    cause
 }

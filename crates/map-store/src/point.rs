@@ -30,7 +30,7 @@ mod armed {
     use rustix::process::{Signal, getpid, kill_process};
 
     /// All of them, in the order of an update.
-    pub const POINTS: [&str; 24] = [
+    pub const POINTS: [&str; 25] = [
         // what comes first
         "locked",
         "left-found",
@@ -46,6 +46,7 @@ mod armed {
         // the text's name
         "text-checked",
         "text-replaced",
+        "text-unwanted",
         "text-undone",
         "text-put",
         // the map

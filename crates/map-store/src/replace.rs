@@ -42,6 +42,11 @@ impl Scratch {
         Ok(made)
     }
 
+    /// Leaves it where it is, for the next one that sweeps.
+    pub(crate) fn leave(self) -> PathBuf {
+        self.0.keep()
+    }
+
     /// When it was made, by the clock of its file system: seconds and nanoseconds since 1970.
     pub(crate) fn made(&self) -> io::Result<(i64, i64)> {
         let metadata = self.0.path().metadata()?;
@@ -152,29 +157,50 @@ pub(crate) fn replace(new: &Path, target: &Path) -> Result<Replaced, Error> {
     }
 }
 
+/// What became of a [`swap`].
+#[derive(Debug)]
+pub(crate) enum Swapped {
+    /// The new file is in its place.
+    Done(Replaced),
+    /// All is as it was.
+    Undone,
+    /// Others saved, and once more on top of ours before that was undone: their last save has the name, the one before is
+    /// found under the name `new`.
+    Overtaken,
+    /// Others saved, and what they saved could not be given its name again; it is found under the name `new`.
+    Stuck(Error),
+}
+
 /// Puts the file `new` in the place of `target`, if `expected` says of the file that was replaced (by its new name) that
-/// it is the one that was to be; otherwise all stays as it is (`None`).
+/// it is the one that was to be.
 ///
 /// Nobody can look and rename in one step; but the names were exchanged, so what came out can be looked at, and put back.
-/// Others may have saved once more on top of ours until then: what comes out when theirs is put back is not `ours`, and
-/// being the newest it gets the name.
+/// `ours` then says of what comes out whether it is the new file as it was.
 pub(crate) fn swap(
     new: &Path,
     target: &Path,
     expected: impl FnOnce(&Path) -> bool,
     ours: impl FnOnce(&Path) -> bool,
-) -> Result<Option<Replaced>, Error> {
+) -> Result<Swapped, Error> {
+    let error = |source: io::Error| Error::Replace { path: target.into(), source };
     let replaced = replace(new, target)?;
-    let Some(kept) = &replaced.kept else { return Ok(Some(replaced)) };
+    let Some(kept) = &replaced.kept else { return Ok(Swapped::Done(replaced)) };
     if expected(kept) {
-        return Ok(Some(replaced));
+        return Ok(Swapped::Done(replaced));
     }
-    replace(kept, target)?;
+    if let Err(error) =
+        point::at("text-unwanted").map_err(error).and_then(|()| replace(kept, target))
+    {
+        return Ok(Swapped::Stuck(error));
+    }
     point::pass("text-undone");
-    if !ours(kept) {
-        replace(kept, target)?;
+    if ours(kept) {
+        return Ok(Swapped::Undone);
     }
-    Ok(None)
+    Ok(match replace(kept, target) {
+        Ok(_) => Swapped::Overtaken,
+        Err(error) => Swapped::Stuck(error),
+    })
 }
 
 /// As [`replace`], by plain rename; `target` need not be there.

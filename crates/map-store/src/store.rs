@@ -5,11 +5,10 @@
 //! map is built from that text, read back and on disk, before the first name changes. Then two renames follow each
 //! other at once, the text's first. A kill before the first leaves everything as it was, plus a folder of ours that
 //! the next start removes. A kill between the two leaves the new text with the old map: each is whole, mail goes on as
-//! before, and the next [`FileStore::apply`] (with nothing to add, at the start of the daemon) or any rebuild by the
-//! admin finishes the work. The other order would leave the map ahead of the text: an entry in force that no line
-//! explains and that the admin's next rebuild silently drops, or one that was lifted and that his next rebuild brings
-//! back. A kill after the second rename leaves running senders on the old map until the healing at the start, or
-//! until they end.
+//! before, and [`FileStore::mend`] at the next start or any rebuild by the admin finishes the work. The other order
+//! would leave the map ahead of the text: an entry in force that no line explains and that the admin's next rebuild
+//! silently drops, or one that was lifted and that his next rebuild brings back. A kill after the second rename leaves
+//! running senders on the old map until the next start tells them; see [`crate::left`].
 //!
 //! ## Others who save
 //! An admin's editor takes no lock. A text that was saved less than [`QUIET`] ago may be half of one (an editor that
@@ -46,7 +45,7 @@ use crate::{Error, point};
 const TRIES: u32 = 5;
 
 /// How long a text must have been at rest before it is taken for a whole one.
-const QUIET: Duration = Duration::from_millis(200);
+pub(crate) const QUIET: Duration = Duration::from_millis(200);
 
 /// The same for an empty one.
 const QUIET_EMPTY: Duration = Duration::from_secs(5);
@@ -155,7 +154,7 @@ impl FileStore {
         for _ in 0..TRIES {
             let source = self.source()?;
             let _locks = self.lock(&source)?;
-            self.rescue()?;
+            self.rescue();
             // Under the lock: another trytlsd may have been at work until now.
             let source = self.settled()?;
             let plan = Plan::of(&source.text, add, remove)?;
@@ -164,7 +163,7 @@ impl FileStore {
                 continue;
             };
             done = done.or(Some(applied));
-            if !self.rescue()? {
+            if !self.rescue() {
                 break;
             }
         }
@@ -191,13 +190,26 @@ impl FileStore {
     }
 
     /// Reads the access file when it is at rest.
-    pub(crate) fn settled(&mut self) -> Result<Source, Error> {
-        let mut source = self.source()?;
+    fn settled(&mut self) -> Result<Source, Error> {
+        let source = self.source()?;
+        let rest = if source.id.size == 0 { QUIET_EMPTY } else { QUIET };
+        if self.quiet == Some(source.id) || is_older(&source, rest) {
+            self.quiet = Some(source.id);
+            return Ok(source);
+        }
+        self.await_rest(source, QUIET_EMPTY)
+    }
+
+    /// Reads the access file again when it has been at rest for [`QUIET`], or, as long as it is empty, for `empty`.
+    pub(crate) fn await_rest(
+        &mut self,
+        mut source: Source,
+        empty: Duration,
+    ) -> Result<Source, Error> {
         let end = Instant::now() + PATIENCE;
         let mut since = Instant::now();
-        let rest = |source: &Source| if source.id.size == 0 { QUIET_EMPTY } else { QUIET };
-        let known = self.quiet == Some(source.id) || is_older(&source, rest(&source));
-        while !known && since.elapsed() < rest(&source) && Instant::now() < end {
+        let rest = |source: &Source| if source.id.size == 0 { empty } else { QUIET };
+        while since.elapsed() < rest(&source) && Instant::now() < end {
             sleep(STEP);
             if !source.is_still_at(&source.path) {
                 source = self.source()?;

@@ -16,7 +16,7 @@ use sendmail::child::{self, Child};
 
 use crate::live::open_plain;
 use crate::makemap::{self, Ended};
-use crate::new_text::{NewText, Put, put_back};
+use crate::new_text::{NewText, Put};
 use crate::outcome::{Applied, Noticed, Rebuilt};
 use crate::plan::Plan;
 use crate::replace::{self, Scratch};
@@ -86,7 +86,7 @@ impl FileStore {
     }
 
     /// Puts the new text in its place, if there is one.
-    fn put_text(&self, source: &Source, plan: &Plan) -> Result<Text, Error> {
+    fn put_text(&mut self, source: &Source, plan: &Plan) -> Result<Text, Error> {
         if !plan.changes() {
             return Ok(if source.is_still_at(&source.path) {
                 Text::Unchanged
@@ -94,7 +94,7 @@ impl FileStore {
                 Text::Saved
             });
         }
-        Ok(match NewText::prepare(source, &plan.text)?.put(source)? {
+        Ok(match self.put(NewText::prepare(source, &plan.text)?, source)? {
             Some(put) => Text::Put(put),
             None => Text::Saved,
         })
@@ -104,7 +104,7 @@ impl FileStore {
     fn finish(&mut self, put: Option<Put>, source: &Source) {
         self.remember(put.as_ref().map_or(source, |put| &put.new));
         if let Some(put) = put {
-            self.hold_displaced(put, source);
+            self.hold_replaced(put, source);
         }
         point::pass("scratch-removed");
     }
@@ -124,7 +124,7 @@ impl FileStore {
         let put = match text {
             Some(text) => {
                 finish_map(&db, &live, text.mtime()?)?;
-                match text.put(source)? {
+                match self.put(text, source)? {
                     Some(put) => Some(put),
                     None => return Ok(None),
                 }
@@ -142,7 +142,7 @@ impl FileStore {
             point::at("text-put").map_err(error).and_then(|()| replace::replace(&db, &live));
         let replaced = match replaced {
             Ok(replaced) => replaced,
-            Err(cause) => return Err(put_back(put, source, cause)),
+            Err(cause) => return Err(self.put_back(put, source, cause)),
         };
         point::pass("map-replaced");
         replace::sync(&source.folder);
@@ -162,7 +162,7 @@ impl FileStore {
             plan.new_keys.iter().map(|key| access::managed::line(key) + "\n").collect();
         let ended = match self.append_lines(&lines, &plan) {
             Ok(ended) => ended,
-            Err(cause) => match put_back(Some(put), source, cause) {
+            Err(cause) => match self.put_back(Some(put), source, cause) {
                 Error::KeysWrong { keys, .. } => {
                     // It held an entry that the text has not, or lacked one: only a rebuild mends that.
                     tracing::info!(?keys, "the map was not as in the text; building it anew");
@@ -202,7 +202,7 @@ impl FileStore {
         };
         let ended = match self.run_command(argv).and_then(|ended| self.await_keys(ended, &plan)) {
             Ok(ended) => ended,
-            Err(cause) => return Err(put_back(put, source, cause)),
+            Err(cause) => return Err(self.put_back(put, source, cause)),
         };
         point::pass("command-ended");
         replace::sync(&source.folder);

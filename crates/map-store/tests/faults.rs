@@ -8,12 +8,12 @@
 mod rig;
 
 use std::fs::File;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::time::Duration;
 
 use access::key::Key;
 use map_store::{Error, FileStore, Rebuild, Rebuilt};
-use rig::{Makemap, Rig, as_user, entries, entry, makemaps, put};
+use rig::{Makemap, Rig, entries, entry, makemaps, put};
 
 const ADMIN: &[u8] = b"Connect:127\tRELAY\nTo:x.example\tREJECT";
 
@@ -63,6 +63,42 @@ fn whatever_befalls_makemap_nothing_changes() {
             let said = fails(&rig, &mut rig.open());
             assert!(said.starts_with(expect), "{makemap:?} {script}: {said}");
         }
+    }
+}
+
+/// The same where the new map is read back.
+#[test]
+fn whatever_befalls_the_reading_back_nothing_changes() {
+    let check = |makemap: &Makemap, script: &str, expect: &str| {
+        let script = format!("case \"$*\" in *' -u '*) {script};; esac\nexec $MAKEMAP \"$@\"");
+        let rig =
+            Rig::new(makemap, ADMIN).wrap(&script).with(|s| s.timeout = Duration::from_millis(700));
+        let said = fails(&rig, &mut rig.open());
+        assert!(said.contains(expect), "{makemap:?} {script}: {said}");
+    };
+    for makemap in makemaps() {
+        check(&makemap, "exit 73", "left no map that can be read");
+        check(&makemap, "kill -9 $$", "left no map that can be read");
+        check(&makemap, "exit 0", "try_tls:mx.example.org is not as in the text");
+        check(&makemap, "sleep 60", "did not end within 0.7 s");
+        check(&makemap, "exec yes try_tls:mx.example.org", "did not end within 0.7 s");
+    }
+}
+
+#[test]
+fn a_makemap_that_talks_much_is_heard_out() {
+    let much = "yes out | head -c 8000000; yes err | head -c 8000000 >&2";
+    for makemap in makemaps() {
+        let script = |end: &str| {
+            format!("case \"$*\" in *' -u '*) ;; *) {much}; {end};; esac\nexec $MAKEMAP \"$@\"")
+        };
+        let rig = Rig::new(&makemap, ADMIN).wrap(&script("exit 1"));
+        let said = fails(&rig, &mut rig.open());
+        assert!(said.starts_with("makemap failed (exit status: 1): err; err; err"), "{said}");
+        assert!(said.len() < 700, "{}", said.len());
+        let rig = Rig::new(&makemap, ADMIN).wrap(&script(":"));
+        let applied = rig.open().apply(&entries(&["mx.example.org"]), &[]).unwrap();
+        assert!(applied.said.starts_with("err; err") && applied.said.len() < 700);
     }
 }
 
@@ -294,61 +330,6 @@ fn odd_maps_are_refused() {
             },
             "access.db is a directory",
         );
-    }
-}
-
-#[test]
-fn rights_are_missing() {
-    for makemap in makemaps() {
-        let check = |path: &str, mode: u32, expect: &str| {
-            let rig = Rig::new(&makemap, ADMIN);
-            let settings = rig.settings.clone();
-            let before = rig.text();
-            let path = if path.is_empty() { rig.folder.path().into() } else { rig.path(path) };
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-            let error = as_user(rig.folder.path(), || {
-                let mut store = FileStore::open(settings)?;
-                store.apply(&entries(&["mx.example.org"]), &[])
-            });
-            let error = error.unwrap_err().to_string();
-            assert!(error.contains(expect), "{error}");
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).unwrap();
-            assert_eq!(rig.text(), before);
-        };
-        check("", 0o500, "cannot make a temporary folder in ");
-        check("access", 0o000, "cannot read the access file ");
-        check("access.db", 0o000, "cannot open the map ");
-    }
-}
-
-#[test]
-fn a_file_whose_owner_cannot_be_kept_is_not_replaced() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("a_file_whose_owner_cannot_be_kept_is_not_replaced: left out: needs root");
-        return;
-    }
-    for makemap in makemaps() {
-        for file in ["access", "access.db"] {
-            let rig = Rig::new(&makemap, ADMIN);
-            let (settings, text) = (rig.settings.clone(), rig.text());
-            std::fs::set_permissions(rig.path(file), PermissionsExt::from_mode(0o644)).unwrap();
-            let error = as_user(rig.folder.path(), || {
-                // as_user gave all to nobody; this one is somebody else's
-                FileStore::open(settings.clone())
-            });
-            let mut store = error.unwrap();
-            std::os::unix::fs::chown(rig.path(file), Some(0), Some(0)).unwrap();
-            let error = std::thread::scope(|scope| {
-                let work = || {
-                    rig::become_nobody();
-                    store.apply(&entries(&["mx.example.org"]), &[]).unwrap_err().to_string()
-                };
-                scope.spawn(work).join().unwrap()
-            });
-            assert!(error.contains("the owner and group (0:0) of the old one"), "{error}");
-            assert_eq!(rig.text(), text);
-            assert!(rig.leftovers().is_empty());
-        }
     }
 }
 

@@ -14,6 +14,7 @@ use access::managed::Managed;
 use map_store::{Class, FileStore, Rebuild, Settings};
 use tempfile::TempDir;
 
+pub(crate) mod namespace;
 #[cfg(debug_assertions)]
 pub(crate) mod process;
 
