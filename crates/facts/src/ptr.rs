@@ -15,6 +15,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use hickory_resolver::net::runtime::RuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use maillog::relay::is_plain_name;
 use policy::fact::{Answer, Ptr, PtrName};
@@ -28,8 +29,8 @@ use crate::upstream::{Trouble, Upstream};
 const MAX_NAMES: usize = 8;
 
 /// Finds out the names. An IPv4 address mapped into IPv6 is taken for what it is.
-pub(crate) async fn find_out(
-    servers: &Arc<Upstream>,
+pub(crate) async fn find_out<P: RuntimeProvider>(
+    servers: &Arc<Upstream<P>>,
     address: IpAddr,
     deadline: Instant,
 ) -> (Answer<Ptr>, Keep) {
@@ -77,8 +78,8 @@ pub(crate) async fn find_out(
 }
 
 /// Whether the name has the address, and for how long that holds.
-async fn confirms(
-    servers: &Upstream,
+async fn confirms<P: RuntimeProvider>(
+    servers: &Upstream<P>,
     name: &str,
     address: IpAddr,
     deadline: Instant,

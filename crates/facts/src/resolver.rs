@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hickory_resolver::net::runtime::{RuntimeProvider, TokioRuntimeProvider};
 use policy::fact::{Answer, Fact, Question};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
@@ -48,11 +49,10 @@ impl Default for Settings {
 
 /// Answers questions about relays. Share it by reference or in an `Arc`; dropping an [`Resolver::ask`] half-way does
 /// no harm.
-#[derive(Debug)]
-pub struct Resolver {
+pub struct Resolver<P: RuntimeProvider = TokioRuntimeProvider> {
     timeout: Duration,
     turns: Semaphore,
-    servers: Mutex<Servers>,
+    servers: Mutex<Servers<P>>,
     memory: Mutex<Memory>,
 }
 
@@ -67,15 +67,20 @@ impl Resolver {
     /// A resolver. Reads no file and opens no socket yet; [`Resolver::ask`] must be called within a tokio runtime with
     /// I/O and time.
     pub fn new(settings: Settings) -> Self {
+        Self::over(TokioRuntimeProvider::default(), settings)
+    }
+}
+
+impl<P: RuntimeProvider> Resolver<P> {
+    /// A resolver over another network than the host's: how a fuzzer has its answers believed, or not.
+    pub fn over(network: P, settings: Settings) -> Self {
         let timeout = settings.timeout.max(Duration::from_millis(10));
+        let Settings { servers, resolv_conf, cache_cap, .. } = settings;
         Self {
             timeout,
             turns: Semaphore::new(IN_FLIGHT),
-            servers: Mutex::new(Servers::new(settings.servers, settings.resolv_conf, timeout)),
-            memory: Mutex::new(Memory {
-                cache: Cache::new(settings.cache_cap),
-                flying: HashMap::new(),
-            }),
+            servers: Mutex::new(Servers::new(servers, resolv_conf, timeout, network)),
+            memory: Mutex::new(Memory { cache: Cache::new(cache_cap), flying: HashMap::new() }),
         }
     }
 
@@ -90,7 +95,7 @@ impl Resolver {
             }
             Arc::clone(memory.flying.entry(question.clone()).or_default())
         };
-        let flight = Flight { resolver: self, question: &question, cell };
+        let flight = Flight { memory: &self.memory, question: &question, cell };
         flight.cell.get_or_init(|| self.find_out(&question)).await.clone()
     }
 
@@ -117,14 +122,14 @@ impl Resolver {
 /// A question being asked, by one or by several at once. The last to leave takes it out of the table, also if nobody
 /// waited for the answer.
 struct Flight<'a> {
-    resolver: &'a Resolver,
+    memory: &'a Mutex<Memory>,
     question: &'a Question,
     cell: Arc<OnceCell<Fact>>,
 }
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        let mut memory = lock(&self.resolver.memory);
+        let mut memory = lock(self.memory);
         // The table's cell may by now be one of a later flight.
         let own = |cell: &Arc<_>| Arc::ptr_eq(cell, &self.cell);
         let last = self.cell.initialized() || Arc::strong_count(&self.cell) <= 2;

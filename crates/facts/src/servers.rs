@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hickory_resolver::net::runtime::RuntimeProvider;
 use tokio::time::Instant;
 
 use crate::upstream::Upstream;
@@ -30,24 +31,33 @@ const MAX_SERVERS: usize = 8;
 type Stamp = Option<(u64, u64, i64, i64)>;
 
 /// The servers and where they come from.
-#[derive(Debug)]
-pub(crate) struct Servers {
+pub(crate) struct Servers<P: RuntimeProvider> {
     file: Option<PathBuf>,
     timeout: Duration,
+    network: P,
     looked: Option<(Instant, Stamp)>,
-    upstream: Arc<Upstream>,
+    upstream: Arc<Upstream<P>>,
 }
 
-impl Servers {
+impl<P: RuntimeProvider> Servers<P> {
     /// The given servers, or those of the file if none are given. Reads nothing yet.
-    pub(crate) fn new(given: Vec<SocketAddr>, file: PathBuf, timeout: Duration) -> Self {
-        let upstream = Arc::new(Upstream::new(&given, timeout));
+    pub(crate) fn new(
+        given: Vec<SocketAddr>,
+        file: PathBuf,
+        timeout: Duration,
+        network: P,
+    ) -> Self {
+        let upstream = Arc::new(Upstream::new(&given, timeout, &network));
         let file = given.is_empty().then_some(file);
-        Self { file, timeout, looked: None, upstream }
+        Self { file, timeout, network, looked: None, upstream }
+    }
+
+    fn of(&self, addresses: &[SocketAddr]) -> Arc<Upstream<P>> {
+        Arc::new(Upstream::new(addresses, self.timeout, &self.network))
     }
 
     /// The servers as they are now. May read a small file, which is why nobody waits for it on the reading path.
-    pub(crate) fn current(&mut self, now: Instant) -> Arc<Upstream> {
+    pub(crate) fn current(&mut self, now: Instant) -> Arc<Upstream<P>> {
         if let Some(file) = &self.file
             && self.looked.is_none_or(|(at, _)| now >= at + EVERY)
         {
@@ -55,10 +65,10 @@ impl Servers {
             let before = self.looked.replace((now, stamp));
             if before.is_none_or(|(_, known)| known != stamp) {
                 match read(file) {
-                    Ok(servers) => self.upstream = Arc::new(Upstream::new(&servers, self.timeout)),
+                    Ok(servers) => self.upstream = self.of(&servers),
                     Err(error) if before.is_none() || error.kind() == io::ErrorKind::NotFound => {
                         tracing::warn!(file = %file.display(), %error, "asking DNS at 127.0.0.1");
-                        self.upstream = Arc::new(Upstream::new(&[LOCAL], self.timeout));
+                        self.upstream = self.of(&[LOCAL]);
                     }
                     Err(error) => {
                         let servers = &self.upstream;
@@ -110,7 +120,13 @@ fn parse(bytes: &[u8]) -> Vec<SocketAddr> {
 mod tests {
     use std::io::Write;
 
+    use hickory_resolver::net::runtime::TokioRuntimeProvider;
+
     use super::*;
+
+    fn servers(given: Vec<SocketAddr>, file: PathBuf) -> Servers<TokioRuntimeProvider> {
+        Servers::new(given, file, Duration::from_secs(3), TokioRuntimeProvider::default())
+    }
 
     #[test]
     fn nameserver_lines() {
@@ -142,7 +158,7 @@ mod tests {
             let mut file = File::create(&path).expect("create");
             file.write_all(text.as_bytes()).expect("write");
         };
-        let mut servers = Servers::new(vec![], path.clone(), Duration::from_secs(3));
+        let mut servers = servers(vec![], path.clone());
         let mut check = |expect: &str| {
             assert_eq!(format!("{:?}", servers.current(Instant::now())), expect);
         };
@@ -169,7 +185,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("resolv.conf");
         drop(File::create(&path));
-        let mut servers = Servers::new(vec![], path, Duration::from_secs(3));
+        let mut servers = servers(vec![], path);
         let first = servers.current(Instant::now());
         tokio::time::advance(EVERY).await;
         assert!(Arc::ptr_eq(&first, &servers.current(Instant::now())));
@@ -178,7 +194,7 @@ mod tests {
     #[test]
     fn given_servers_stay() {
         let given = vec!["192.0.2.1:5353".parse().expect("address")];
-        let mut servers = Servers::new(given, "/nonexistent".into(), Duration::from_secs(3));
+        let mut servers = servers(given, "/nonexistent".into());
         let shown = format!("{:?}", servers.current(Instant::now()));
         assert_eq!(shown, "[192.0.2.1:5353]");
     }

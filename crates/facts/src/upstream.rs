@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::runtime::RuntimeProvider;
 use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer};
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::{DnsRequestOptions, Message, Query, ResponseCode};
@@ -39,15 +39,15 @@ const MAX_QUESTIONS: usize = 4;
 const NEGATIVE_TTL: u32 = 60;
 
 /// The servers, in the order of the config.
-pub(crate) struct Upstream {
-    servers: Vec<Server>,
+pub(crate) struct Upstream<P: RuntimeProvider> {
+    servers: Vec<Server<P>>,
     /// The one that answered last.
     first: AtomicUsize,
 }
 
-struct Server {
+struct Server<P: RuntimeProvider> {
     address: SocketAddr,
-    pool: NameServerPool<TokioRuntimeProvider>,
+    pool: NameServerPool<P>,
 }
 
 /// Why something is unknown, in words: printable ASCII, of bounded length.
@@ -61,9 +61,9 @@ pub(crate) struct Records {
     pub(crate) ttl: u32,
 }
 
-impl Upstream {
-    /// The servers; `timeout` bounds a single question.
-    pub(crate) fn new(addresses: &[SocketAddr], timeout: Duration) -> Self {
+impl<P: RuntimeProvider> Upstream<P> {
+    /// The servers, over a network; `timeout` bounds a single question.
+    pub(crate) fn new(addresses: &[SocketAddr], timeout: Duration, network: &P) -> Self {
         let mut options = ResolverOpts::default();
         options.timeout = timeout;
         options.num_concurrent_reqs = 1;
@@ -74,8 +74,7 @@ impl Upstream {
             connections.iter_mut().for_each(|connection| connection.port = address.port());
             let config = NameServerConfig::new(address.ip(), true, connections.to_vec());
             let context = context.as_ref().ok()?;
-            let provider = TokioRuntimeProvider::default();
-            let pool = NameServerPool::from_config([config], Arc::clone(context), provider);
+            let pool = NameServerPool::from_config([config], Arc::clone(context), network.clone());
             Some(Server { address: *address, pool })
         };
         Self { servers: addresses.iter().filter_map(server).collect(), first: AtomicUsize::new(0) }
@@ -153,7 +152,7 @@ struct Reply {
     ttl: u32,
 }
 
-impl Server {
+impl<P: RuntimeProvider> Server<P> {
     async fn ask(&self, name: &Name, kind: RecordType, until: Instant) -> Result<Reply, String> {
         let query = Query::query(name.clone(), kind);
         let answer = self.pool.lookup(query, DnsRequestOptions::default()).first_answer();
@@ -187,7 +186,7 @@ impl Server {
     }
 }
 
-impl fmt::Debug for Upstream {
+impl<P: RuntimeProvider> fmt::Debug for Upstream<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.servers.iter().map(|server| server.address)).finish()
     }
