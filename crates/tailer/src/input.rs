@@ -4,8 +4,9 @@
 //! not depend on the size, packed or unpacked. What is not packed is read straight into the buffer that the lines are
 //! given out from.
 //!
-//! What fails: a truncated or damaged gzip file gives all whole lines before the damage, then the error. A line that
-//! the damage cuts is not given out.
+//! What fails: a truncated gzip file gives all whole lines before its end, then the error. A damaged one gives the whole
+//! lines up to the place that the error names: what one read had unpacked (256 KiB at most) is lost with the damage that
+//! it ran into. A line that is cut so is not given out.
 //!
 //! What an attacker could try: a gzip file that unpacks to far more than its size. It costs time, not memory.
 
@@ -126,8 +127,8 @@ impl Input {
     /// The next whole lines; `None` at the end. The last line may have no newline.
     ///
     /// # Errors
-    /// [`Error::Read`]; [`Error::Truncated`] and [`Error::Damaged`] for a gzip file, after all lines before the damage
-    /// were given out. After an error there is nothing more to read.
+    /// [`Error::Read`]; [`Error::Truncated`] and [`Error::Damaged`] for a gzip file, after the whole lines up to
+    /// the offset it names were given out. After an error there is nothing more to read.
     pub fn next_block(&mut self) -> Result<Option<Block<'_>>, Error> {
         while !self.lines.ready() && self.fill()? {}
         Ok(self.lines.take())

@@ -121,6 +121,22 @@ fn a_damaged_file_gives_its_lines_and_then_says_so() {
 }
 
 #[test]
+fn a_file_damaged_in_the_middle_gives_its_lines_up_to_the_place_that_is_named() {
+    let text = long_text();
+    let good = packed(&text);
+    for at in [good.len() / 3, good.len() / 2, good.len() * 2 / 3] {
+        let mut stored = good.clone();
+        stored[at..at + 64].fill(0xff);
+        let (_dir, source) = file("bad.gz", &stored);
+        let (found, error) = read(&mut source.open().unwrap());
+        let Some(Error::Damaged { offset, .. }) = error else { panic!("{error:?}") };
+        let unpacked = &text[..usize::try_from(offset).unwrap()];
+        let whole = unpacked.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+        assert!(found == text[..whole], "{at}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read() {
     let (dir, source) = file("mail.log.xz", b"\xfd7zXZ\0\0\0");
     let error = source.open().unwrap_err();
