@@ -8,6 +8,8 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 /// A value with where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting<T> {
@@ -68,6 +70,11 @@ pub struct Shown {
     pub source: Source,
 }
 
+/// The value as TOML: as JSON, but for the one character that JSON leaves as it is and TOML does not.
+pub(crate) fn as_toml(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default().replace('\u{7f}', "\\u007f")
+}
+
 /// Declares a section: the struct in force, and beside it the struct that one file gives (all keys optional, none
 /// unknown).
 macro_rules! section {
@@ -100,7 +107,7 @@ macro_rules! section {
             fn shown(&self) -> Vec<Shown> {
                 vec![ $( Shown {
                     name: concat!($title, stringify!($key)).replace("r#", ""),
-                    value: serde_json::to_string(&*self.$key).unwrap_or_default(),
+                    value: $crate::section::as_toml(&*self.$key),
                     source: self.$key.source().clone(),
                 }, )* ]
             }

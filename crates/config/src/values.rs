@@ -179,8 +179,9 @@ impl FromStr for Server {
         if let Ok(address) = text.parse::<std::net::IpAddr>() {
             return Ok(Self(std::net::SocketAddr::new(address, 53)));
         }
-        // A name is looked up once, by the system: for a server in /etc/hosts, such as localhost.
+        // A name is looked up once, by the system: for a server in /etc/hosts, such as localhost. A fuzzer asks nobody.
         let found = match text.rsplit_once(':') {
+            _ if cfg!(fuzzing) => Ok(Vec::new().into_iter()),
             Some(_) => text.to_socket_addrs(),
             None => (text, 53).to_socket_addrs(),
         };
