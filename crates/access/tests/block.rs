@@ -380,6 +380,30 @@ proptest! {
     }
 
     #[test]
+    fn what_stands_around_the_block_keeps_every_byte(
+        before in without_block(),
+        after in without_block(),
+        first in desired(),
+        second in desired(),
+    ) {
+        prop_assume!(!first.is_empty());
+        let text = [edit(&before, &first), after.clone()].concat();
+        let edited = edit(&text, &second);
+        prop_assert!(edited.starts_with(&before) && edited.ends_with(&after));
+        // The line end that was added before the block stays if something hangs on it.
+        let joined = !before.is_empty() && !before.ends_with(b"\n") && !after.is_empty();
+        let joint = if joined { &b"\n"[..] } else { b"" };
+        prop_assert_eq!(edit(&edited, &[]), [&before, joint, &after].concat());
+    }
+
+    #[test]
+    fn foreign_text_in_a_comment_comes_back(text in text(), relay in "(?s).{0,30}", why in "(?s).{0,30}") {
+        let managed = Managed { relay: relay.into(), why, ..entry("a.example") };
+        let edited = edit(&text, std::slice::from_ref(&managed));
+        prop_assert_eq!(parse(&edited).managed, [managed]);
+    }
+
+    #[test]
     fn whatever_is_read_is_whole_lines_of_the_text(text in text()) {
         for record in records(&text) {
             if let Kind::Entry { key, value } = record.kind {
