@@ -79,11 +79,7 @@ impl FileStore {
             Swapped::Done(replaced) => return Ok(Some(Put { scratch, replaced, new })),
             Swapped::Undone => (new.file.try_clone(), &new),
             Swapped::Overtaken => (open_plain(&path), source),
-            Swapped::Stuck(cause) => {
-                let why = format!("what others saved is in {}", scratch.leave().display());
-                let (path, cause) = (source.path.clone(), Box::new(cause));
-                return Err(Error::NotPutBack { path, why, cause });
-            }
+            Swapped::Stuck(error) => return Err(stuck(scratch, source, error)),
         };
         self.hold_displaced(file, was, scratch);
         Ok(None)
@@ -129,14 +125,17 @@ impl FileStore {
             Swapped::Done(_) => (new.file.try_clone(), &new),
             Swapped::Undone => (source.file.try_clone(), source),
             Swapped::Overtaken => (open_plain(&kept), &new),
-            Swapped::Stuck(error) => {
-                scratch.leave();
-                return Err(error);
-            }
+            Swapped::Stuck(error) => return Err(stuck(scratch, source, error)),
         };
         self.hold_displaced(file, was, scratch);
         Ok(done)
     }
+}
+
+/// What others saved stays in our folder.
+fn stuck(scratch: Scratch, source: &Source, cause: Error) -> Error {
+    let why = format!("what others saved is in {}", scratch.leave().display());
+    Error::NotPutBack { path: source.path.clone(), why, cause: Box::new(cause) }
 }
 
 impl Note {

@@ -152,26 +152,37 @@ impl FileStore {
     pub fn apply(&mut self, add: &[Managed], remove: &[Key]) -> Result<Applied, Error> {
         let mut done = None;
         for _ in 0..TRIES {
-            let source = self.source()?;
-            let _locks = self.lock(&source)?;
-            self.rescue();
-            // Under the lock: another trytlsd may have been at work until now.
-            let source = self.settled()?;
-            let plan = Plan::of(&source.text, add, remove)?;
-            let Some(applied) = self.attempt(&source, plan)? else {
-                tracing::info!(path = ?source.path, "the access file was saved by others meanwhile; again");
-                continue;
-            };
-            done = done.or(Some(applied));
-            if !self.rescue() {
-                break;
+            match self.round(add, remove) {
+                Ok(None) => {
+                    tracing::info!("the access file was saved by others meanwhile; again");
+                }
+                Ok(Some((applied, again))) => {
+                    done = done.or(Some(applied));
+                    if !again {
+                        break;
+                    }
+                }
+                // The change is made; what others wrote meanwhile is not in the map yet.
+                Err(error) if done.is_some() => {
+                    tracing::warn!(%error, "the map is now older than its text");
+                    break;
+                }
+                Err(error) => return Err(error),
             }
         }
-        done.ok_or_else(|| self.changing())
+        let path = &self.settings.access;
+        done.ok_or_else(|| Error::Changing { path: path.clone(), tries: TRIES })
     }
 
-    fn changing(&self) -> Error {
-        Error::Changing { path: self.settings.access.clone(), tries: TRIES }
+    /// Makes the change, unless the admin saved meanwhile (`None`); and whether something was brought in afterwards.
+    fn round(&mut self, add: &[Managed], remove: &[Key]) -> Result<Option<(Applied, bool)>, Error> {
+        let source = self.source()?;
+        let _locks = self.lock(&source)?;
+        self.rescue();
+        // Under the lock: another trytlsd may have been at work until now.
+        let source = self.settled()?;
+        let plan = Plan::of(&source.text, add, remove)?;
+        Ok(self.attempt(&source, plan)?.map(|applied| (applied, self.rescue())))
     }
 
     /// Reads the access file; waits a little for one that is not there.

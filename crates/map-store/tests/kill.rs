@@ -132,6 +132,43 @@ fn killed(makemap: &Makemap, way: Way, what: &str) -> Vec<&'static str> {
     killed
 }
 
+/// The makemap, or the command, goes on when we are killed.
+#[test]
+fn a_kill_while_makemap_runs() {
+    let script = |makemap: &str| {
+        format!(
+            "case \"$*\" in *' -u '*) exec $MAKEMAP \"$@\";; esac\n\
+             [ ! -e $FOLDER/once ] || exec {makemap}\n\
+             : > $FOLDER/once; kill -9 $PPID; n=0\n\
+             until [ -e $FOLDER/go ] || [ $n = 400 ]; do sleep 0.05; n=$((n + 1)); done\n\
+             {makemap}; : > $FOLDER/ended"
+        )
+    };
+    each(&[Way::Replace, Way::Append, Way::Command], |makemap, way| {
+        let rig = rig(makemap, way);
+        let rig = if way == Way::Command {
+            rig.script("rebuild", &script("$MAKEMAP -C /dev/null hash $ACCESS < $ACCESS"));
+            rig
+        } else {
+            rig.wrap(&script("$MAKEMAP \"$@\""))
+        };
+        let before = rig.text();
+        assert_eq!(change(&rig, "", "+new.example"), Ended::Killed);
+        let text = rig.text();
+        assert!(
+            text == before || (way != Way::Replace && text.contains("Try_TLS:new.example\tNO"))
+        );
+        // at once, and when the other has ended
+        next_start(&rig);
+        put(&rig.path("go"), b"");
+        while !rig.path("ended").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        next_start(&rig);
+        assert_eq!(rig.text(), text);
+    });
+}
+
 #[test]
 fn a_kill_while_the_text_is_put_back() {
     each(&[Way::Replace, Way::Append, Way::Command], |makemap, way| {
@@ -166,6 +203,16 @@ fn a_kill_while_what_was_left_is_made_good() {
             next_start(&rig);
             assert_eq!(rig.text(), text);
         }
+    }
+}
+
+#[test]
+fn a_failure_point_that_there_is_not_is_told() {
+    let rig = rig(&makemaps()[0], Way::Replace);
+    for wrong in ["text-putt=kill", "text-put=kil", "text-put", "text-put=x*kill", "text-put=pause"]
+    {
+        let Ended::Failed(error) = change(&rig, wrong, "mend") else { panic!("{wrong}") };
+        assert!(error.contains(&format!("TRYTLSD_FAIL: {wrong:?} is no failure point")), "{error}");
     }
 }
 
