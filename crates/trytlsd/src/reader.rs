@@ -33,8 +33,8 @@ use crate::book::{Mark, Remembered};
 use crate::clock;
 use crate::output::Safe;
 
-/// What the daemon wants to know.
-pub(crate) const KINDS: Kinds = Kinds::ATTEMPTS.with(Kinds::OUTCOMES).with(Kinds::SUCCESSES);
+/// What the daemon wants to know. An attempt counts when its outcome is known.
+pub(crate) const KINDS: Kinds = Kinds::OUTCOMES.with(Kinds::SUCCESSES);
 
 /// A log without events is marked after so many bytes ...
 const MARK_BYTES: u64 = 16 << 20;
