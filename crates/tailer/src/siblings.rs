@@ -1,7 +1,7 @@
 //! The rotated files of a log: what is where under which name now.
 //!
-//! A rotation may go on while they are looked at. So what is opened must be the file that was listed; if not, all is
-//! listed again. A file that is there both plain and packed is being packed: the plain one is read.
+//! A rotation may go on while they are looked at. So what is opened must be the file that was listed, and when all is
+//! done the list must still be the same; if not, all is done again. A file that is there both plain and packed is being packed: the plain one is read.
 //!
 //! Not found are files in another directory (logrotate's `olddir`).
 //!
@@ -79,17 +79,25 @@ impl Siblings {
         path: &Path,
         mut with: impl FnMut(&Self) -> Result<T, Gone>,
     ) -> Result<T, Error> {
-        let mut tries = 0;
-        loop {
-            match with(&Self::list(path)) {
+        for _ in 0..TRIES {
+            let listed = Self::list(path);
+            let done = with(&listed);
+            if !listed.same_files(&Self::list(path)) {
+                continue;
+            }
+            match done {
                 Ok(done) => return Ok(done),
-                Err(Gone::Stale) if tries < TRIES => tries += 1,
-                Err(Gone::Stale) => {
-                    return Err(Error::Unsteady { path: path.to_owned() });
-                }
                 Err(Gone::Unreadable(error)) => return Err(error),
+                Err(Gone::Stale) => {}
             }
         }
+        Err(Error::Unsteady { path: path.to_owned() })
+    }
+
+    fn same_files(&self, other: &Self) -> bool {
+        let pairs = self.files.iter().zip(&other.files);
+        self.files.len() == other.files.len()
+            && pairs.into_iter().all(|(a, b)| (a.id, &a.path) == (b.id, &b.path))
     }
 
     /// Lists them, beside the log and beside the file that it links to. A directory that cannot be listed has none.

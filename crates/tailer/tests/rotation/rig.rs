@@ -96,6 +96,17 @@ impl Folder {
         fs::remove_file(plain).unwrap();
     }
 
+    /// Removes the rotated files that are more than `kept` rotations old.
+    pub(crate) fn remove_older(&self, kept: usize) {
+        for age in kept + 1..=self.rotations {
+            for path in [self.rotated(age), self.packed(age)] {
+                if path.exists() {
+                    fs::remove_file(path).unwrap();
+                }
+            }
+        }
+    }
+
     /// The name that a rotated file has when it is packed.
     pub(crate) fn packed(&self, age: usize) -> PathBuf {
         let mut name = self.rotated(age).into_os_string();

@@ -4,7 +4,7 @@
 //! was (it is by that file that the newer ones are known); and one writer writes, so that late lines come to a renamed
 //! file before the first ones to its successor, and before it is packed.
 
-use std::fs;
+use std::fs::OpenOptions;
 use std::io::Write;
 
 use proptest::prelude::*;
@@ -100,7 +100,7 @@ impl Run {
                     self.rotations -= 1;
                     let text = self.next(*n);
                     self.rotations += 1;
-                    let mut file = fs::OpenOptions::new().append(true).open(renamed).unwrap();
+                    let mut file = OpenOptions::new().append(true).open(renamed).unwrap();
                     file.write_all(text.as_bytes()).unwrap();
                 }
             }
@@ -111,13 +111,7 @@ impl Run {
             }
             Deed::RemoveOldest => {
                 let needed = self.rotations - self.lines[self.stored.1 - 1];
-                for age in needed + 1..=self.rotations {
-                    for path in [self.folder.rotated(age), self.folder.packed(age)] {
-                        if path.exists() {
-                            fs::remove_file(path).unwrap();
-                        }
-                    }
-                }
+                self.folder.remove_older(needed);
             }
             Deed::Step => {
                 let text = match self.follower.step() {
