@@ -25,6 +25,9 @@
 //! that had been read last was removed, for then nothing tells what is newer. What lies beyond an equal beginning: a
 //! file that was cut and has the same first bytes and the same ones before the place is taken for the same.
 //!
+//! **What comes late.** A log that was filled, copied and cut within one step of the file system's clock (4 ms) after
+//! it was seen empty, and late lines to a file that came and went unseen and was empty: with the next line of the log.
+//!
 //! What an attacker could try: nothing beyond what the [crate] names; who can rename the log can write it as well.
 
 use std::collections::VecDeque;
