@@ -19,7 +19,7 @@ demo: ## the whole main job, shown in under a minute, without root
 release = $(or $(CARGO_TARGET_DIR),target)/release
 
 .PHONY: test
-test: check ## everything that must hold: check, then all tests, with the real sendmail
+test: check ## everything that must hold: check, all tests with the real sendmail, each fuzz target briefly
 	@echo '== build'
 	@$(with) openssl -- cargo build --workspace --bin trytlsd --locked --quiet
 	@echo '== tests'
@@ -31,6 +31,12 @@ else
 	@CARGO_TARGET_$(host)_RUNNER='$(CURDIR)/tests/bed/as-root --try' \
 		$(with) openssl makemap bed -- cargo test --locked -p tests
 endif
+	@$(MAKE) --no-print-directory fuzz SECONDS=10
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for 10 minutes (SECONDS=20: for so long; TARGETS=maillog: that one)
+	@echo '== fuzz'
+	@$(with) cxx -- fuzz/run $(or $(SECONDS),600) $(TARGETS)
 
 # The host's triple as cargo writes it in names of variables.
 host = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
@@ -39,6 +45,7 @@ host = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 check: ## format, lints and documentation, without a warning
 	@echo '== format'
 	@cargo fmt --all --check
+	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@echo '== lints'
 	@$(with) openssl -- cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	@echo '== documentation'
@@ -67,6 +74,7 @@ audit: ## licences, advisories, bans and sources of all dependencies (deny.toml)
 	@command -v cargo-deny >/dev/null || { \
 		echo 'make audit needs cargo-deny: cargo install --locked cargo-deny' >&2; exit 1; }
 	@cargo deny --locked check
+	@cargo deny --locked --manifest-path fuzz/Cargo.toml check
 
 .PHONY: clean
 clean: ## remove target/, the test bed included
