@@ -123,12 +123,21 @@ impl Rig {
 
     /// The same, with more arguments.
     pub fn run_with(&self, args: &[&str]) -> Result<Running> {
-        let args = [&["run", "--config", "trytlsd.toml"], args].concat();
-        let mut child = self.command(&args)?.spawn()?;
-        let (stdout, stderr) = pipes(&mut child)?;
-        let mut running = Running { child, stdout, stderr };
+        let mut running = self.begin(args, &[])?;
         running.wait_says("following")?;
         Ok(running)
+    }
+
+    /// `trytlsd run` with more variables in its environment; does not wait.
+    pub fn run_env(&self, variables: &[(&str, &str)]) -> Result<Running> {
+        self.begin(&[], variables)
+    }
+
+    fn begin(&self, args: &[&str], variables: &[(&str, &str)]) -> Result<Running> {
+        let args = [&["run", "--config", "trytlsd.toml"], args].concat();
+        let mut child = self.command(&args)?.envs(variables.iter().copied()).spawn()?;
+        let (stdout, stderr) = pipes(&mut child)?;
+        Ok(Running { child, stdout, stderr })
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test runs the program as a user does")]
@@ -188,6 +197,11 @@ impl Running {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     /// Waits for its end.

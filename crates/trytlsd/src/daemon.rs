@@ -23,7 +23,7 @@ use policy::step::step;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
 use crate::book::Book;
@@ -37,6 +37,9 @@ use crate::reader::{Heard, Reader, Sighting};
 
 /// How often what failed is tried again.
 const TICK: Duration = Duration::from_secs(60);
+
+/// How long the last commit may take.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// Blocks of events on their way to the heart. A block may hold a thousand.
 const BLOCKS: usize = 2;
@@ -171,7 +174,8 @@ impl Daemon {
         }
     }
 
-    /// Takes what the reader still has on its way, and commits it. What would follow from it the next start does.
+    /// Takes what the reader still has on its way, and commits it, if that is soon done: what is not committed is read
+    /// again. What would follow from it the next start does.
     async fn finish(&mut self, sources: &mut Sources) -> anyhow::Result<()> {
         let Sources { logs, signals, .. } = sources;
         let rest = async {
@@ -182,6 +186,10 @@ impl Daemon {
         };
         tokio::select! {
             committed = rest => Ok(committed?),
+            () = sleep(PARTING) => {
+                warn!("the ledger takes no commit; what was read last will be read again");
+                Ok(())
+            }
             // Once more: at once.
             _ = signals.term.recv() => Ok(()),
             _ = signals.int.recv() => Ok(()),
