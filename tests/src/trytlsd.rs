@@ -78,8 +78,28 @@ impl<'bed> Trytlsd<'bed> {
         Self::start(bed, &["run"])
     }
 
+    /// The same, by a clock that the file names: `+400d` is so much later than the host's, `+0` the same. The file is
+    /// read whenever trytlsd asks for the time.
+    pub fn run_by(bed: &'bed Bed, config: &str, clock: &str) -> Result<Self> {
+        bed.namespace().write(CONFIG, config)?;
+        let library = bed.sh("ls /usr/lib/*/faketime/libfaketime.so.1")?;
+        let variables = [
+            ("LD_PRELOAD", library.trim()),
+            ("FAKETIME_TIMESTAMP_FILE", clock),
+            ("FAKETIME_NO_CACHE", "1"),
+            // Time goes on as it does; only the time of day is another.
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("FAKETIME_DONT_RESET", "1"),
+        ];
+        Self::start_with(bed, &["run"], &variables)
+    }
+
     /// Start `trytlsd ARGS...` and do not wait for it.
     pub fn start(bed: &'bed Bed, args: &[&str]) -> Result<Self> {
+        Self::start_with(bed, args, &[])
+    }
+
+    fn start_with(bed: &'bed Bed, args: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         install(bed)?;
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -88,7 +108,9 @@ impl<'bed> Trytlsd<'bed> {
             .namespace()
             .command("sh")
             // The pid that counts is the one inside; the child is nsenter.
-            .args(["-c", "echo $$ >\"$0\" && exec \"$@\"", &pid_file, INSIDE])
+            .args(["-c", "echo $$ >\"$0\" && exec env \"$@\"", &pid_file])
+            .args(variables.iter().map(|(name, value)| format!("{name}={value}")))
+            .arg(INSIDE)
             .args(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -254,3 +254,61 @@ fn no_room_and_no_right_for_the_map() {
         }
     });
 }
+
+/// The clock is set forth and back. What is out of the window by the clock of the moment does not count, nor does what is
+/// yet to come; nothing ends, and by the right clock all goes on.
+#[test]
+fn a_clock_that_jumps() {
+    let test = "a_clock_that_jumps";
+    let Some(bed) = Bed::new().start_or_skip(test) else { return };
+    let set = |clock: &str| bed.namespace().write("/run/clock", format!("{clock}\n")).unwrap();
+    let once = |relay: &str, address: &str| {
+        bed.namespace().write("/run/more", failure(relay, address)).unwrap();
+        bed.sh(&format!("cat /run/more >>{MAILLOG}")).unwrap();
+    };
+    // The log is looked at once a second in the bed: so long until a line is taken, and then committed.
+    let taken = || std::thread::sleep(Duration::from_secs(3));
+    set("+0");
+    let mut trytlsd = Trytlsd::run_by(&bed, ARMED, "/run/clock").unwrap();
+    trytlsd.wait_says(SOON, "following").unwrap();
+    once("mx1.example.org", "192.0.2.1");
+    once("mx1.example.org", "192.0.2.1");
+    once("mx2.example.org", "192.0.2.2");
+    taken();
+    set("+400d");
+    once("mx1.example.org", "192.0.2.1");
+    once("mx2.example.org", "192.0.2.2");
+    taken();
+    assert_eq!(bed.access().matches("Try_TLS:192.0.2.").count(), 0);
+    set("+0");
+    once("mx2.example.org", "192.0.2.2");
+    taken();
+    assert_eq!(bed.access().matches("Try_TLS:192.0.2.").count(), 0, "one to come does not count");
+    set("-400d");
+    once("mx2.example.org", "192.0.2.2");
+    taken();
+    assert_eq!(bed.access().matches("Try_TLS:192.0.2.").count(), 0);
+    set("+0");
+    for _ in 0..3 {
+        once("mx1.example.org", "192.0.2.1");
+    }
+    trytlsd.wait_says(SOON, "INFO active relay=mx1.example.org").unwrap();
+    assert!(!bed.access().contains("Try_TLS:192.0.2.2"));
+    assert!(trytlsd.stop().unwrap().success());
+    // A start by a clock that is wrong forgets nothing.
+    set("+400d");
+    let mut late = Trytlsd::run_by(&bed, ARMED, "/run/clock").unwrap();
+    late.wait_says(SOON, "following").unwrap();
+    let year = |text: String| text.split('-').next().map(str::to_owned);
+    assert_ne!(year(late.stderr()), year(failure("", "")), "the clock is the right one");
+    assert!(late.stop().unwrap().success());
+    set("+0");
+    let mut trytlsd = Trytlsd::run_by(&bed, ARMED, "/run/clock").unwrap();
+    trytlsd.wait_says(SOON, "following").unwrap();
+    once("mx3.example.org", "192.0.2.3");
+    once("mx3.example.org", "192.0.2.3");
+    once("mx3.example.org", "192.0.2.3");
+    trytlsd.wait_says(SOON, "INFO active relay=mx3.example.org").unwrap();
+    assert_eq!(bed.access().matches("Try_TLS:192.0.2.").count(), 2);
+    assert!(trytlsd.stop().unwrap().success());
+}
