@@ -22,7 +22,7 @@ use crate::record::{Record, Work};
 use crate::rules::KeyMode;
 use crate::state::State;
 
-/// Entries in force for one relay at most. One that comes with ever new addresses is no case for entries by address.
+/// Entries in force, or proposed, for one relay at most. One that comes with ever new addresses is no case for entries by address.
 const MOST_KEYS: usize = 64;
 
 /// What a step brought about.
@@ -196,7 +196,7 @@ fn decide(
         record.standing().work = Work::Idle;
         return;
     }
-    if record.active().len() + keys.len() > MOST_KEYS {
+    if record.keys().count() + keys.len() > MOST_KEYS {
         return hold_back(state, relay, Hold::TooManyKeys, outcome);
     }
     let weight = record.evidence.weigh(&state.rules, now);

@@ -68,6 +68,16 @@ struct Daemon {
     mapper: Mapper,
 }
 
+/// When the end came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All that was taken is committed, or waits to be.
+    BetweenCommits,
+    /// Before a commit was answered. Nothing more may be committed: what it held might be missing below it. It is all
+    /// read again.
+    DuringOne,
+}
+
 /// Where the daemon's news come from.
 struct Sources {
     logs: Receiver<Heard>,
@@ -112,7 +122,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     drop(remembered);
     let ended = daemon.serve(args, &mut sources).await;
     reader.end();
-    if ended.is_ok() {
+    if let Ok(End::BetweenCommits) = ended {
         daemon.finish(&mut sources).await?;
     }
     drop(sources);
@@ -120,7 +130,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     daemon.mapper.stop();
     daemon.book.close().await;
     info!("ended");
-    ended
+    ended.map(drop)
 }
 
 /// The signals that the daemon knows.
@@ -141,7 +151,7 @@ impl Signals {
 }
 
 impl Daemon {
-    async fn serve(&mut self, args: &cli::Run, sources: &mut Sources) -> anyhow::Result<()> {
+    async fn serve(&mut self, args: &cli::Run, sources: &mut Sources) -> anyhow::Result<End> {
         let mut ticks = tokio::time::interval(TICK);
         let Sources { logs, map, signals } = sources;
         loop {
@@ -162,14 +172,14 @@ impl Daemon {
                 () = sleep_until(waits.unwrap_or_else(Instant::now)), if waits.is_some() => {}
                 _ = ticks.tick() => self.take(Input::Tick, clock::now()),
                 _ = signals.hup.recv() => self.reload(args),
-                _ = signals.term.recv() => return Ok(()),
-                _ = signals.int.recv() => return Ok(()),
+                _ = signals.term.recv() => return Ok(End::BetweenCommits),
+                _ = signals.int.recv() => return Ok(End::BetweenCommits),
             }
             tokio::select! {
                 settled = self.settle() => settled?,
                 // A ledger that takes no commits holds everything up, but not the end.
-                _ = signals.term.recv() => return Ok(()),
-                _ = signals.int.recv() => return Ok(()),
+                _ = signals.term.recv() => return Ok(End::DuringOne),
+                _ = signals.int.recv() => return Ok(End::DuringOne),
             }
         }
     }
@@ -302,7 +312,7 @@ impl Daemon {
         let was_dry = std::mem::replace(&mut self.dry_run, args.dry_run || *config.top.dry_run);
         info!(
             dry_run = self.dry_run,
-            "read the config again; [log], [access] paths and [dns] take effect at the next start"
+            "read the config again; [log], [dns], [ledger] and the files and programs of [access] take effect at the next start"
         );
         self.mapper.order(Order::Armed(!self.dry_run));
         if was_dry && !self.dry_run {

@@ -86,7 +86,7 @@ impl Keeper {
     /// The map may be touched from now on, or no more.
     pub(crate) fn arm(&mut self, armed: bool) {
         self.armed = armed;
-        self.heal();
+        self.mend();
     }
 
     /// Changes the file, and rebuilds the map.
