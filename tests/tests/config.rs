@@ -54,6 +54,7 @@ fn errors_say_where_and_what() {
     check("[dns]\nservers = [\"no host\"]\n", &["line 2", "is no DNS server"]);
     check("[policy]\nmin_span = \"2h\"\nwindow = \"1h\"\n", &["nothing could ever be enough"]);
     check("[log]\npath = [\"/x/mail.log\", \"/x/mail.log\"]\n", &["names /x/mail.log twice"]);
+    check("[access]\nlook_every = \"0s\"\n", &["look_every (0s) is shorter than 1s"]);
     check("[guards]\nburst_share = 1.5\n", &["1.5 is not between 0.0 and 1.0"]);
     check("dry_run = \n", &["line 1"]);
 }

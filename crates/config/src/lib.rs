@@ -24,6 +24,9 @@ pub use self::values::{KeyChoice, LogSource, MapType, ProveWay, RebuildWay};
 /// Where the config is if nothing else is said.
 const DEFAULT_PATH: &str = "/etc/trytlsd/trytlsd.toml";
 
+/// Others may be at work on the access file for as long: two looks must not fall into one save.
+const LEAST_BETWEEN_LOOKS: Span = Span::seconds(1);
+
 /// A file larger than this is no config.
 const MOST_BYTES: u64 = 1 << 20;
 
@@ -187,6 +190,8 @@ pub enum Error {
     Never { path: PathBuf, min_span: Span, window: Span },
     #[error("the config {}: [log] path names {} twice: its lines would count twice", path.display(), log.display())]
     Twice { path: PathBuf, log: PathBuf },
+    #[error("the config {}: [access] look_every ({look_every}) is shorter than 1s", path.display())]
+    TooOften { path: PathBuf, look_every: Span },
 }
 
 impl Config {
@@ -265,6 +270,10 @@ impl Config {
         let (min_span, window) = (*self.policy.min_span, *self.policy.window);
         if min_span.0 >= window.0 {
             return Err(Error::Never { path: path.to_owned(), min_span, window });
+        }
+        let look_every = *self.access.look_every;
+        if look_every < LEAST_BETWEEN_LOOKS {
+            return Err(Error::TooOften { path: path.to_owned(), look_every });
         }
         let mut logs = std::collections::HashSet::new();
         for log in &self.log.path.0 {

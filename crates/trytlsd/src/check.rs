@@ -51,6 +51,7 @@ pub(crate) fn run(args: &cli::CheckConfig, config: &Config) -> anyhow::Result<u8
     if host.asked(config).is_some() {
         findings.push(program("sendmail", &config.access.sendmail));
     }
+    findings.push(folder_of_ledger(&config.ledger.path.0.0));
     findings.extend(host.findings);
     let good = findings.iter().all(|finding| finding.good);
     let checked = Checked {
@@ -88,6 +89,23 @@ fn readable(what: &str, path: &Path) -> Finding {
         Ok(false) => Finding { good: false, text: format!("{what} {shown} is no regular file") },
         Err(error) => Finding { good: false, text: format!("{what} {shown}: {error}") },
     }
+}
+
+/// Whether the ledger's folder is there, or can be made: the daemon makes the last one.
+fn folder_of_ledger(path: &Path) -> Finding {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let shown = folder.display();
+    if folder.is_dir() {
+        return Finding { good: true, text: format!("the ledger's folder {shown} is there") };
+    }
+    if folder.parent().is_some_and(Path::is_dir) {
+        return Finding {
+            good: true,
+            text: format!("the ledger's folder {shown} is made at the start"),
+        };
+    }
+    let text = format!("the ledger's folder {shown} is not there, nor the one it would be made in");
+    Finding { good: false, text }
 }
 
 /// Whether the program is there.
