@@ -181,25 +181,36 @@ fn small(test: &str, folder: &str) -> Option<Bed> {
     Some(bed)
 }
 
+/// Relays that fail while the ledger's file system is full.
+const FAILING: std::ops::RangeInclusive<u8> = 1..=40;
+
+/// Fills the ledger's file system, and has relays fail, until the daemon says that it cannot go on.
+fn fill_up(bed: &Bed, trytlsd: &mut Trytlsd<'_>) {
+    bed.sh("dd if=/dev/zero of=/var/lib/trytlsd/fill bs=1k 2>/dev/null || true").unwrap();
+    for n in FAILING {
+        fail_in(bed, &format!("mx{n}.example.org"), &format!("192.0.2.{n}"));
+    }
+    trytlsd.wait_says(SOON, "no space left to write to the ledger").unwrap();
+}
+
+/// Each of them has its entry, once.
+fn all_active(bed: &Bed, trytlsd: &mut Trytlsd<'_>) {
+    for n in FAILING {
+        trytlsd.wait_says(SOON, &format!("INFO active relay=mx{n}.example.org")).unwrap();
+    }
+    assert_eq!(bed.access().matches("Try_TLS:192.0.2.").count(), FAILING.count());
+}
+
 /// While the ledger takes nothing nothing is done; when it does, all that was logged meanwhile is.
 #[test]
 fn no_room_for_the_ledger() {
     let Some(bed) = small("no_room_for_the_ledger", "/var/lib/trytlsd") else { return };
     let mut trytlsd = Trytlsd::run(&bed, ARMED).unwrap();
     trytlsd.wait_says(SOON, "following").unwrap();
-    bed.sh("dd if=/dev/zero of=/var/lib/trytlsd/fill bs=1k 2>/dev/null || true").unwrap();
-    for n in 1..=40 {
-        fail_in(&bed, &format!("mx{n}.example.org"), &format!("192.0.2.{n}"));
-    }
-    trytlsd.wait_says(SOON, "no space left to write to the ledger").unwrap();
-    let before = bed.access();
+    fill_up(&bed, &mut trytlsd);
     bed.sh("rm /var/lib/trytlsd/fill").unwrap();
     trytlsd.wait_says(SOON, "the ledger takes commits again").unwrap();
-    for n in 1..=40 {
-        trytlsd.wait_says(SOON, &format!("INFO active relay=mx{n}.example.org")).unwrap();
-    }
-    assert!(before.len() < bed.access().len());
-    assert_eq!(bed.access().matches("Try_TLS:192.0.2.").count(), 40);
+    all_active(&bed, &mut trytlsd);
     assert!(trytlsd.stop().unwrap().success());
 }
 
@@ -209,19 +220,12 @@ fn an_end_without_room_for_the_ledger() {
     let Some(bed) = small("an_end_without_room_for_the_ledger", "/var/lib/trytlsd") else { return };
     let mut trytlsd = Trytlsd::run(&bed, ARMED).unwrap();
     trytlsd.wait_says(SOON, "following").unwrap();
-    bed.sh("dd if=/dev/zero of=/var/lib/trytlsd/fill bs=1k 2>/dev/null || true").unwrap();
-    for n in 1..=40 {
-        fail_in(&bed, &format!("mx{n}.example.org"), &format!("192.0.2.{n}"));
-    }
-    trytlsd.wait_says(SOON, "no space left to write to the ledger").unwrap();
+    fill_up(&bed, &mut trytlsd);
     trytlsd.signal("TERM").unwrap();
     assert!(trytlsd.wait_end(SOON).unwrap().success());
     bed.sh("rm /var/lib/trytlsd/fill").unwrap();
     let mut trytlsd = Trytlsd::run(&bed, ARMED).unwrap();
-    for n in 1..=40 {
-        trytlsd.wait_says(SOON, &format!("INFO active relay=mx{n}.example.org")).unwrap();
-    }
-    assert_eq!(bed.access().matches("Try_TLS:192.0.2.").count(), 40);
+    all_active(&bed, &mut trytlsd);
 }
 
 /// The folder of the access map is full, or becomes read-only: the file stays as it is, and it is tried again.
