@@ -44,7 +44,8 @@ pub fn success(relay: &str) -> String {
     )
 }
 
+/// What stands before the message of a line that the process `pid` writes now.
 #[expect(clippy::disallowed_methods, reason = "the lines are written now")]
-fn prefix(pid: u32) -> String {
+pub(crate) fn prefix(pid: u32) -> String {
     format!("{:.6} mx1 sm-mta[{pid}]: ", Timestamp::now())
 }

@@ -18,6 +18,7 @@ use super::tools::Tools;
 use super::{Target, say};
 use crate::dns::{DnsServer, Zone};
 use crate::generate::{Format, Limit, Spec, generate};
+use crate::lines::prefix;
 use crate::local::Local;
 
 /// What is promised for 99 trials in 100.
@@ -62,7 +63,7 @@ impl Trial {
 
     fn lines(&self) -> String {
         let (relay, address, pid) = (self.relay(), self.address(), 1_000_000 + self.0);
-        let head = format!("2026-11-23T11:30:13.186271+00:00 mx1 sm-mta[{pid}]: ");
+        let head = prefix(pid);
         format!(
             "{head}STARTTLS=client, error: connect failed=-1, reason=wrong version number, \
              SSL_error=1, errno=0, retry=-1\n\
