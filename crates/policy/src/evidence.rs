@@ -122,6 +122,18 @@ impl Evidence {
         Weight { stuck, span, enough: stuck >= rules.failures && span >= rules.min_span }
     }
 
+    /// With no more than is ever kept, and in order: what is read back may have been changed.
+    pub(crate) fn bounded(mut self) -> Self {
+        self.moments.as_mut_slice().sort_by_key(|moment| moment.second);
+        while self.moments.as_slice().len() > STAMPS {
+            self.moments.remove(0);
+        }
+        while self.addresses.as_slice().len() > ADDRESSES {
+            self.addresses.remove(0);
+        }
+        self
+    }
+
     /// Whether nothing speaks against the relay.
     pub fn is_empty(&self) -> bool {
         self.moments.as_slice().is_empty() && self.addresses.as_slice().is_empty()

@@ -121,7 +121,9 @@ pub enum Change {
     Lifted(Relay<'static>, Vec<Key>, u32),
     /// The admin has written entries of his own for these keys: ours are not needed.
     Replaced(Relay<'static>, Vec<Key>),
-    /// Others rewrote the file and our block with it: the relay's keys are put back.
+    /// Others rewrote the file and our block with it: the relay's keys are to be put back.
+    Wiped(Relay<'static>, Vec<Key>),
+    /// They are in force again.
     PutBack(Relay<'static>, Vec<Key>),
     /// TLS worked: what was counted against the relay is void.
     Cleared(Relay<'static>),

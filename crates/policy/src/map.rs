@@ -28,9 +28,13 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
             compare(state, &look, now, outcome);
             settle_all(state, &look, outcome);
             adopt(state, look);
+            put_back(state, now, outcome);
         }
-        MapState::Seen(look) => compare(state, &look, now, outcome),
-        MapState::Written(relay, keys) => written(state, relay, keys, outcome),
+        MapState::Seen(look) => {
+            compare(state, &look, now, outcome);
+            put_back(state, now, outcome);
+        }
+        MapState::Written(relay, keys) => written(state, relay, keys, now, outcome),
         MapState::Removed(relay, keys) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
             if let Some(standing) = record.standing_if_any() {
@@ -61,11 +65,21 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
     }
 }
 
-fn written(state: &mut State, relay: Relay<'static>, keys: Vec<Key>, outcome: &mut Outcome) {
+fn written(
+    state: &mut State,
+    relay: Relay<'static>,
+    keys: Vec<Key>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     if settle(record, &keys) {
-        // TLS worked meanwhile: what was written is taken out again.
-        return take_out(record, relay, keys, outcome);
+        // TLS worked meanwhile, or one of them was lifted by hand: what was written is taken out again.
+        record.standing().wiped.retain(|key| !keys.contains(key));
+        return take_out(state, relay, keys, outcome);
+    }
+    if keys.iter().any(|key| record.wiped().contains(key)) {
+        state.put_back = Some(now);
     }
     in_force(record, relay, keys, outcome);
 }
@@ -75,12 +89,19 @@ fn in_force(record: &mut Record, relay: Relay<'static>, keys: Vec<Key>, outcome:
     let standing = record.standing();
     standing.told = None;
     standing.proposed.retain(|key| !keys.contains(key));
-    standing.lifted_until = None;
-    let new = keys.iter().filter(|key| !standing.active.contains(key)).cloned();
-    let new: Vec<Key> = new.collect();
-    standing.active.extend(new);
+    let (back, new): (Vec<Key>, Vec<Key>) =
+        keys.iter().cloned().partition(|key| standing.wiped.contains(key));
+    standing.wiped.retain(|key| !keys.contains(key));
+    let unknown = keys.iter().filter(|key| !standing.active.contains(key)).cloned();
+    let unknown: Vec<Key> = unknown.collect();
+    standing.active.extend(unknown);
     let at = keys.iter().map(proven_at).collect();
-    outcome.changes.push(Change::Active(relay.clone(), keys));
+    if !back.is_empty() {
+        outcome.changes.push(Change::PutBack(relay.clone(), back));
+    }
+    if !new.is_empty() {
+        outcome.changes.push(Change::Active(relay.clone(), new));
+    }
     outcome.effects.push(Effect::Prove(relay, at));
 }
 
@@ -92,11 +113,17 @@ fn proven_at(key: &Key) -> Option<IpAddr> {
     }
 }
 
-/// The keys are to be taken out of the file. That is remembered until it is answered.
-fn take_out(record: &mut Record, relay: Relay<'static>, keys: Vec<Key>, outcome: &mut Outcome) {
-    if keys.is_empty() {
+/// The keys are to be taken out of the file, but for those that another relay has as well. That is remembered until it
+/// is answered.
+fn take_out(state: &mut State, relay: Relay<'static>, mut keys: Vec<Key>, outcome: &mut Outcome) {
+    let others = |key: &Key| {
+        let mut others = state.relays.iter().filter(|(other, _)| *other != relay.as_str());
+        others.any(|(_, record)| record.active().contains(key))
+    };
+    keys.retain(|key| !others(key));
+    let Some(record) = state.relays.get_mut(relay.as_str()).filter(|_| !keys.is_empty()) else {
         return;
-    }
+    };
     let removing = &mut record.standing().removing;
     let new = keys.iter().filter(|key| !removing.contains(key)).cloned();
     removing.extend(new.collect::<Vec<_>>());
@@ -141,10 +168,10 @@ fn settle_all(state: &mut State, look: &Look, outcome: &mut Outcome) {
         }
         remove.retain(is_there);
         written.retain(is_there);
-        take_out(record, relay.clone(), remove, outcome);
         if !written.is_empty() {
-            in_force(record, relay, written, outcome);
+            in_force(record, relay.clone(), written, outcome);
         }
+        take_out(state, relay, remove, outcome);
     }
 }
 
@@ -164,48 +191,36 @@ fn adopt(state: &mut State, look: Look) {
 }
 
 /// Compares the file with what should be in force.
-pub(crate) fn compare(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outcome) {
-    state.too_early = None;
+fn compare(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outcome) {
     reopen(state);
     let rewritten = !look.block && look.rest_changed;
-    let mut put_back = Vec::new();
-    for relay in relays(state, |record| !record.active().is_empty()) {
+    let ours = |key: &Key| look.ours.iter().any(|entry| entry.key == *key);
+    let ours_to_be = |record: &Record| !record.active().is_empty() || !record.wiped().is_empty();
+    for relay in relays(state, ours_to_be) {
         let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
-        let ours = |key: &Key| look.ours.iter().any(|entry| entry.key == *key);
-        let missing = record.active().iter().filter(|key| !ours(key)).cloned();
-        let (replaced, missing): (Vec<Key>, Vec<Key>) =
-            missing.partition(|key| look.admins.contains(key));
-        let both: Vec<Key> = record
-            .active()
-            .iter()
-            .filter(|k| ours(k) && look.admins.contains(k))
-            .cloned()
-            .collect();
-        if !replaced.is_empty() || !both.is_empty() {
-            let keys = [replaced, both.clone()].concat();
-            record.standing().active.retain(|key| !keys.contains(key));
-            outcome.changes.push(Change::Replaced(relay.clone(), keys));
-        }
-        take_out(record, relay.clone(), both, outcome);
-        if missing.is_empty() {
-            continue;
-        }
+        let standing = record.standing();
+        let known = [&standing.active[..], &standing.wiped[..]].concat();
+        let (replaced, rest): (Vec<Key>, Vec<Key>) =
+            known.into_iter().partition(|key| look.admins.contains(key));
+        let there = rest.iter().filter(|key| ours(key)).cloned().collect();
+        let missing: Vec<Key> = standing.active.iter().filter(|key| !ours(key)).cloned().collect();
+        let missing: Vec<Key> = missing.into_iter().filter(|key| rest.contains(key)).collect();
+        // What was wiped away and is still gone goes on waiting.
+        standing.wiped.retain(|key| rest.contains(key) && !ours(key));
+        standing.active = there;
         if rewritten {
-            put_back.push((relay, missing));
-        } else {
-            lift(state, relay, missing, now, outcome);
+            standing.wiped.extend(missing.iter().cloned());
         }
+        if !replaced.is_empty() {
+            outcome.changes.push(Change::Replaced(relay.clone(), replaced.clone()));
+        }
+        if !missing.is_empty() && rewritten {
+            outcome.changes.push(Change::Wiped(relay.clone(), missing));
+        } else if !missing.is_empty() {
+            lift(state, relay.clone(), missing, now, outcome);
+        }
+        take_out(state, relay, replaced.into_iter().filter(ours).collect(), outcome);
     }
-    if put_back.is_empty() {
-        return;
-    }
-    let every = state.rules.put_back_every;
-    if state.put_back.is_some_and(|last| now.duration_since(last) < every) {
-        state.too_early = Some(look.clone());
-        return;
-    }
-    state.put_back = Some(now);
-    restore(state, put_back, now, outcome);
 }
 
 /// The admin changed something: an entry of his that stood in the way may be gone.
@@ -217,7 +232,7 @@ fn reopen(state: &mut State) {
     }
 }
 
-/// Somebody took the entries out: they stay out.
+/// Somebody took the entries out: they stay out. What is being written for the relay is taken out again.
 fn lift(
     state: &mut State,
     relay: Relay<'static>,
@@ -229,27 +244,31 @@ fn lift(
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     record.evidence.clear();
     let standing = record.standing();
-    standing.active.retain(|key| !keys.contains(key));
     standing.lifted_until = Some(until);
-    standing.work = Work::Idle;
+    match &mut standing.work {
+        Work::Editing { cleared, .. } => *cleared = true,
+        work => *work = Work::Idle,
+    }
     outcome.changes.push(Change::Lifted(relay, keys, until));
 }
 
-/// Others rewrote the file without meaning us.
-fn restore(
-    state: &mut State,
-    entries: Vec<(Relay<'static>, Vec<Key>)>,
-    now: Timestamp,
-    outcome: &mut Outcome,
-) {
-    for (relay, keys) in entries {
+/// Puts back what others wiped away without meaning us, not more often than the rules allow. A moment that is yet to come
+/// is one of a clock that was wrong.
+pub(crate) fn put_back(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    let every = state.rules.put_back_every;
+    if state.put_back.is_some_and(|last| last <= now && now.duration_since(last) < every) {
+        return;
+    }
+    let waits = |record: &Record| {
+        let idle = !matches!(record.work(), Work::Editing { .. });
+        idle && record.wiped().iter().any(|key| !record.proposed().contains(key))
+    };
+    for relay in relays(state, waits) {
+        let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
+        let keys = record.wiped().to_vec();
         let why = "put back after others rewrote the file";
         let add = keys.iter().map(|key| managed(&relay, key.clone(), why, now)).collect();
-        if let Some(record) = state.relays.get_mut(relay.as_str()) {
-            record.standing().active.retain(|key| !keys.contains(key));
-            record.standing().work = Work::Editing { keys: keys.clone(), cleared: false };
-        }
-        outcome.changes.push(Change::PutBack(relay.clone(), keys));
+        record.standing().work = Work::Editing { keys, cleared: false };
         outcome.effects.push(Effect::Edit(Edit { relay, add, remove: Vec::new() }));
     }
 }
@@ -264,6 +283,6 @@ pub(crate) fn on_proof(
     let Proof::Refuted(said) = proof else { return };
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     let remove = std::mem::take(&mut record.standing().active);
-    take_out(record, relay.clone(), remove, outcome);
+    take_out(state, relay.clone(), remove, outcome);
     hold_back(state, &relay, Hold::Refuted(said), outcome);
 }

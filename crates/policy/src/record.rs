@@ -29,6 +29,8 @@ pub(crate) struct Standing {
     pub(crate) work: Work,
     /// Keys that are to be taken out, and may still be in the file.
     pub(crate) removing: Vec<Key>,
+    /// Keys that others wiped away with the rest of the file, and that are to be put back.
+    pub(crate) wiped: Vec<Key>,
     /// Until when a lifting by hand holds, in seconds since 1970.
     pub(crate) lifted_until: Option<u32>,
     /// The hold that was told last: the same one is not told again each time it is met.
@@ -70,6 +72,8 @@ pub struct Saved {
     cleared: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     removing: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    wiped: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lifted_until: Option<u32>,
     last_seen: u32,
@@ -83,7 +87,7 @@ impl Saved {
 
     /// Whether the record must be kept however old: an entry is in force, proposed, on its way in or out, or was lifted.
     pub fn stays(&self) -> bool {
-        let keys = [&self.active, &self.proposed, &self.editing, &self.removing];
+        let keys = [&self.active, &self.proposed, &self.editing, &self.removing, &self.wiped];
         keys.iter().any(|keys| !keys.is_empty()) || self.lifted_until.is_some()
     }
 }
@@ -117,6 +121,7 @@ impl Record {
             editing: text(self.editing()),
             cleared: matches!(self.work(), Work::Editing { cleared: true, .. }),
             removing: text(self.removing()),
+            wiped: text(self.wiped()),
             lifted_until: self.standing.as_ref().and_then(|standing| standing.lifted_until),
             last_seen: self.last_seen,
         }
@@ -136,11 +141,12 @@ impl Record {
             proposed: keys(saved.proposed),
             work,
             removing: keys(saved.removing),
+            wiped: keys(saved.wiped),
             lifted_until: saved.lifted_until,
             told: None,
         };
         let standing = (standing != Standing::default()).then(|| Box::new(standing));
-        Self { evidence: saved.evidence, standing, last_seen: saved.last_seen }
+        Self { evidence: saved.evidence.bounded(), standing, last_seen: saved.last_seen }
     }
 
     pub(crate) fn work(&self) -> &Work {
@@ -214,19 +220,24 @@ impl Record {
         self.evidence.addresses().into_iter().filter(|a| !covered(a)).collect()
     }
 
-    /// Whether the relay is past its threshold: an entry is in force, proposed or being written.
+    /// Whether the relay is past its threshold: an entry is in force, proposed, being written or to be put back.
     pub(crate) fn is_decided(&self) -> bool {
         self.keys().next().is_some()
     }
 
-    /// The keys in force, proposed or being written.
+    /// The keys in force, proposed, being written or to be put back.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.active().iter().chain(self.proposed()).chain(self.editing())
+        self.active().iter().chain(self.proposed()).chain(self.editing()).chain(self.wiped())
     }
 
     /// The keys that are to be taken out, and may still be in the file.
     pub(crate) fn removing(&self) -> &[Key] {
         self.standing.as_ref().map_or(&[], |standing| &standing.removing)
+    }
+
+    /// The keys that others wiped away, and that are to be put back.
+    pub(crate) fn wiped(&self) -> &[Key] {
+        self.standing.as_ref().map_or(&[], |standing| &standing.wiped)
     }
 
     pub(crate) fn editing(&self) -> &[Key] {
@@ -244,7 +255,7 @@ impl Row for Record {
 
     fn must_stay(&self) -> bool {
         let lifted = self.has_hold_off();
-        let keys = [self.active(), self.editing(), self.removing()];
+        let keys = [self.active(), self.editing(), self.removing(), self.wiped()];
         lifted || keys.iter().any(|keys| !keys.is_empty())
     }
 }

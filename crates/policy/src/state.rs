@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use crate::input::Look;
 use crate::never::is_below;
 use crate::record::{Record, Saved};
 use crate::rules::Rules;
@@ -19,8 +18,6 @@ pub struct State {
     pub(crate) successes: Successes,
     /// When our block was last put back, if it was.
     pub(crate) put_back: Option<Timestamp>,
-    /// The file as it was found while it was too early to put our block back.
-    pub(crate) too_early: Option<Look>,
     /// Whether what comes in is judged at once. While a daemon reads what was written before its start, evidence is only
     /// gathered: a relay that failed in the morning may have recovered at noon, further down in the same log.
     pub(crate) live: bool,
@@ -39,14 +36,7 @@ impl State {
     /// Nothing known yet.
     pub fn new(rules: Rules) -> Self {
         let relays = Table::new(rules.max_relays);
-        Self {
-            rules,
-            relays,
-            successes: Successes::default(),
-            put_back: None,
-            too_early: None,
-            live: true,
-        }
+        Self { rules, relays, successes: Successes::default(), put_back: None, live: true }
     }
 
     /// From what was saved. From now on, what changes is remembered for [`State::unsaved`]; nothing is judged before
@@ -57,14 +47,15 @@ impl State {
         successes: impl IntoIterator<Item = (Box<str>, u32)>,
     ) -> Self {
         let mut state = Self::new(rules);
+        state.relays.track();
         for (relay, saved) in relays {
             *state.relays.get_or_insert_with(&relay, Record::default) = Record::load(saved);
         }
+        state.relays.forget_changes_but_drops();
         for (relay, second) in successes {
             state.successes.note(&relay, second);
         }
         state.live = false;
-        state.relays.track();
         state.successes.track();
         state
     }
@@ -76,12 +67,6 @@ impl State {
         self
     }
 
-    /// Whether our block, gone with the rest of the file, is to be put back when it is no longer too early. Until then
-    /// what is outside of it must not be taken for seen: after a restart it is compared once more.
-    pub fn waits_to_put_back(&self) -> bool {
-        self.too_early.is_some()
-    }
-
     /// What changed since the last call.
     pub fn unsaved(&mut self) -> Unsaved {
         let saved =
@@ -90,12 +75,6 @@ impl State {
             relays: self.relays.take_changed().map(saved).collect(),
             successes: self.successes.take_changed(),
         }
-    }
-
-    /// What could not be saved after all is to be saved the next time.
-    pub fn unsave(&mut self, unsaved: &Unsaved) {
-        unsaved.relays.iter().for_each(|(relay, _)| self.relays.mark(relay));
-        unsaved.successes.iter().for_each(|(relay, second)| self.successes.note(relay, *second));
     }
 
     /// Whether anything changed since the last [`State::unsaved`].

@@ -50,9 +50,7 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
             end_hold_offs(state, now);
             map::remove_again(state, &mut outcome);
             retry(state, now, &mut outcome);
-            if let Some(look) = state.too_early.take() {
-                map::compare(state, &look, now, &mut outcome);
-            }
+            map::put_back(state, now, &mut outcome);
         }
     }
     outcome
@@ -257,35 +255,34 @@ fn end_hold_offs(state: &mut State, now: Timestamp) {
 /// What dry run has shown goes through the guards again.
 fn arm(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
     let proposed = |record: &mut Record| {
-        let standing = record.standing_if_any()?;
-        (!std::mem::take(&mut standing.proposed).is_empty()).then_some(())
+        record.standing().proposed.clear();
+        true
     };
-    reconsider(state, now, outcome, proposed);
+    reconsider(state, now, outcome, |record| !record.proposed().is_empty(), proposed);
 }
 
 /// What failed for the map's sake is tried again, if there is still enough against the relay.
 fn retry(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
     let rules = state.rules.clone();
-    let failed = |record: &mut Record| {
-        let standing = record.standing_if_any()?;
-        if !matches!(standing.work, Work::Held(Hold::MapFailed(_))) {
-            return None;
-        }
-        standing.work = Work::Idle;
-        (record.is_decided() || record.evidence.weigh(&rules, now).enough).then_some(())
+    let again = |record: &mut Record| {
+        record.standing().work = Work::Idle;
+        record.is_decided() || record.evidence.weigh(&rules, now).enough
     };
-    reconsider(state, now, outcome, failed);
+    let failed = |record: &Record| matches!(record.hold(), Some(Hold::MapFailed(_)));
+    reconsider(state, now, outcome, failed, again);
 }
 
+/// Considers once more the relays that fit, if `again` says so.
 fn reconsider(
     state: &mut State,
     now: Timestamp,
     outcome: &mut Outcome,
-    again: impl Fn(&mut Record) -> Option<()>,
+    fits: impl Fn(&Record) -> bool,
+    again: impl Fn(&mut Record) -> bool,
 ) {
-    for relay in relays(state, |record| record.work() != &Work::Idle || record.is_decided()) {
+    for relay in relays(state, fits) {
         let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
-        if again(record).is_none() {
+        if !again(record) {
             continue;
         }
         let addresses =

@@ -53,9 +53,12 @@ impl<R: Row> Table<R> {
         })
     }
 
-    /// Takes the row for changed.
-    pub fn mark(&mut self, relay: &str) {
-        note(&mut self.changed, relay);
+    /// The rows are as they were saved: of what changed only those that were dropped are still to be told.
+    pub fn forget_changes_but_drops(&mut self) {
+        let rows = &self.rows;
+        if let Some(changed) = &mut self.changed {
+            changed.retain(|relay| !rows.contains_key(relay));
+        }
     }
 
     /// Whether a row changed.

@@ -8,7 +8,9 @@ use access::key::Key;
 use maillog::relay::Relay;
 use policy::fact::{Answer, Fact, Ptr};
 use policy::input::{Effect, Input, MapState, Proof, Request};
+use policy::record::Saved;
 use policy::rules::Rules;
+use policy::state::State;
 use policy::step::step;
 use story::{ASK, MX, Story, active, look, reload, three};
 
@@ -110,4 +112,36 @@ fn what_is_lifted_while_down_stays_out_for_the_hold_off() {
     assert!(stays(&story));
     story.wait(2 * 24 * 60).input(Input::Tick);
     assert!(!stays(&story));
+}
+
+/// Killed, or hindered, while a block that others wiped away is put back: it is put back later.
+#[test]
+fn a_putting_back_is_not_forgotten() {
+    let lost = || Input::Map(MapState::Seen(look(&[], false, true, &[])));
+    let back = ["edit +192.0.2.1 -", "put back mx.example.org: 192.0.2.1", "prove mx.example.org"];
+    let mut story = active();
+    let now = story.now();
+    assert_eq!(step(&mut story.state, lost(), now).effects.len(), 1);
+    // What is outside of the block is known by then.
+    restart(story, &[]).expect(&back);
+    let mut story = active();
+    story.map_fails = true;
+    story.input(lost()).told.clear();
+    story.map_fails = false;
+    story.wait(48 * 60).input(Input::Tick).expect(&back);
+}
+
+/// Rows that there is no room for at the start leave the ledger too.
+#[test]
+fn what_is_dropped_at_the_start_is_to_be_deleted() {
+    let relays = (0..200).map(|n| {
+        let mut story = Story::new(Rules::default());
+        let name = format!("mx{n}.example.org");
+        story.stuck(&name, "192.0.2.1");
+        (name.as_str().into(), story.state.record(&name).unwrap().save())
+    });
+    let relays: Vec<(Box<str>, Saved)> = relays.collect();
+    let mut state = State::restored(Rules { max_relays: 100, ..Rules::default() }, relays, []);
+    let unsaved = state.unsaved();
+    assert!(unsaved.relays.len() >= 100 && unsaved.relays.iter().all(|(_, saved)| saved.is_none()));
 }

@@ -191,16 +191,16 @@ fn an_entry_taken_out_by_hand_stays_out() {
 #[test]
 fn a_block_lost_with_the_rest_is_put_back_but_not_all_the_time() {
     let mut story = active();
-    let back = [
-        "put back mx.example.org: 192.0.2.1",
-        "edit +192.0.2.1 -",
-        "active mx.example.org: 192.0.2.1",
-        "prove mx.example.org",
-    ];
+    let wiped = "wiped mx.example.org: 192.0.2.1";
+    let back = ["edit +192.0.2.1 -", "put back mx.example.org: 192.0.2.1", "prove mx.example.org"];
     let lost = || Input::Map(MapState::Seen(look(&[], false, true, &[])));
-    story.input(lost()).expect(&back);
-    story.wait(10).input(lost()).expect(&[]).input(Input::Tick).expect(&[]);
+    story.input(lost()).expect(&[&[wiped], &back[..]].concat());
+    story.wait(10).input(lost()).expect(&[wiped]).input(Input::Tick).expect(&[]);
+    // Another relay's entry makes a block; what was wiped away is not taken for lifted by hand.
+    story.input(Input::Map(MapState::Seen(look(&["192.0.2.9"], true, false, &[])))).expect(&[]);
     story.wait(51).input(Input::Tick).expect(&back);
+    // A moment that is yet to come is one of a clock that was wrong.
+    story.wait(-24 * 60).input(lost()).expect(&[&[wiped], &back[..]].concat());
 }
 
 #[test]
@@ -325,4 +325,54 @@ fn a_further_address_is_written_as_an_address() {
     let mut story = active();
     story.stuck(MX, "192.0.2.2").ptr("192.0.2.2", MX);
     assert_eq!(story.told[1], "edit +192.0.2.2 -");
+}
+
+/// Somebody takes an entry out while another of the relay's is being written: both stay out.
+#[test]
+fn a_lift_during_an_edit_sticks() {
+    let mut story = active();
+    story.stuck(MX, "192.0.2.2");
+    let fact = Fact::Ptr("192.0.2.2".parse().unwrap(), Answer::Known(Ptr { names: vec![] }));
+    let now = story.now();
+    assert_eq!(step(&mut story.state, Input::Fact(fact), now).effects.len(), 1);
+    story.told.clear();
+    story.input(Input::Map(MapState::Seen(look(&[], true, false, &[]))));
+    story.expect(&["lifted mx.example.org: 192.0.2.1 for 30 days"]);
+    let relay = Relay::parse(MX.as_bytes()).unwrap();
+    story.input(Input::Map(MapState::Written(relay, vec!["192.0.2.2".parse().unwrap()])));
+    story.expect(&["edit + -192.0.2.2"]);
+    for _ in 0..4 {
+        story.wait(30).stuck(MX, "192.0.2.1");
+    }
+    story.expect(&[]);
+}
+
+/// Two relays behind one address: what is taken out for the one stays for the other.
+#[test]
+fn an_entry_that_another_relay_has_too_is_not_taken_out() {
+    let mut story = active();
+    let other = "other.example.org";
+    story.stuck(other, "192.0.2.1").wait(15).stuck(other, "192.0.2.1").wait(15);
+    story.stuck(other, "192.0.2.1").ptr("192.0.2.1", "");
+    story.told.clear();
+    let relay = Relay::parse(MX.as_bytes()).unwrap();
+    story.input(Input::Proof(relay, Proof::Refuted("OK".into())));
+    assert!(story.told.iter().all(|told| !told.starts_with("edit")), "{:?}", story.told);
+    assert_eq!(story.state.record(other).unwrap().active().len(), 1);
+}
+
+/// A relay that comes with ever new addresses is held at some point, in dry run as well.
+#[test]
+fn a_relay_gets_so_many_entries_and_no_more() {
+    let mut story = active();
+    story.dry_run = true;
+    for n in 2..200 {
+        let address = format!("192.0.2.{n}");
+        story.stuck(MX, &address).ptr(&address, "").wait(1);
+    }
+    let record = story.state.record(MX).unwrap();
+    assert_eq!(record.active().len() + record.proposed().len(), 64);
+    assert!(story.told.contains(
+        &"held mx.example.org: it has entries for too many addresses already".to_owned()
+    ));
 }

@@ -96,6 +96,7 @@ impl Story {
                     format!("lifted {relay}: {} for {days} days", list(keys))
                 }
                 Change::Replaced(relay, keys) => format!("replaced {relay}: {}", list(keys)),
+                Change::Wiped(relay, keys) => format!("wiped {relay}: {}", list(keys)),
                 Change::PutBack(relay, keys) => format!("put back {relay}: {}", list(keys)),
                 Change::Cleared(relay) => format!("cleared {relay}"),
             });
