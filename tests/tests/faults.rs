@@ -161,6 +161,22 @@ fn an_end_while_makemap_hangs() {
     }
 }
 
+/// The map is mended at the start, and makemap hangs: that does not hold up the end.
+#[test]
+fn an_end_while_the_start_mends_the_map() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("makemap");
+    let hangs = folder.path().join("hangs");
+    put(&script, &format!("#!/bin/sh\ntouch {}\nexec sleep 60\n", hangs.display()));
+    let (rig, _dns) = rig(script.to_str().unwrap());
+    rig.drop_in("patience.toml", "[access]\ntimeout = \"60s\"\n").unwrap();
+    let mut running = rig.run_env(&[]).unwrap();
+    wait::until(SOON, "makemap to hang", || hangs.exists().then_some(())).unwrap();
+    running.signal(Signal::TERM).unwrap();
+    assert_eq!(running.wait_end(SOON).unwrap().code(), Some(0));
+    assert_eq!(rig.read("access"), ACCESS);
+}
+
 #[expect(clippy::disallowed_methods, reason = "files that nobody reads meanwhile")]
 fn put(path: &std::path::Path, text: &str) {
     fs::write(path, text).unwrap();

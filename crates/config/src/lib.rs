@@ -62,7 +62,7 @@ section!(
     /// Probe after the first failure.
     probe: bool = true,
     /// Relays remembered at most.
-    max_relays: Within<100, 1_000_000> = Within(10_000),
+    max_relays: Within<100, 200_000> = Within(10_000),
 });
 
 section!(

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use ledger::{Batch, Error, Happening, Ledger, Loaded, RelayChange, TEXT_MAX};
+use ledger::{Batch, Error, Happening, Ledger, Loaded, RECORD_MAX, RelayChange, TEXT_MAX};
 use policy::input::Change;
 use policy::record::Saved;
 use policy::rules::Rules;
@@ -101,6 +101,11 @@ impl Book {
         };
         let book = Self { ledger, batch: Batch::default(), events: 0, since: None };
         Ok((book, Remembered::from(loaded)))
+    }
+
+    /// Whether anything is remembered: only then may the map be touched.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.ledger.is_some()
     }
 
     /// So far the log has been read. To be told when all that was before is in the heart.
@@ -245,6 +250,11 @@ fn put<T>(rows: &mut Vec<(String, T)>, name: &str, value: T) {
 fn rows(batch: &mut Batch, unsaved: Unsaved) {
     for (relay, saved) in unsaved.relays {
         let record = saved.as_ref().and_then(|saved| serde_json::to_string(saved).ok());
+        if record.as_ref().is_some_and(|record| record.len() > RECORD_MAX) {
+            // The policy's bounds see to it that there is none. A commit that can never be taken would be the end.
+            warn!(relay = %Safe(&relay), "the record is too long for the ledger and is not kept");
+            continue;
+        }
         batch.relays.push(RelayChange {
             relay: relay.into(),
             seen: saved.as_ref().map_or(0, Saved::last_seen),

@@ -50,8 +50,10 @@ const BACKLOG: usize = 64;
 /// Runs until a signal ends it.
 pub(crate) fn run(args: &cli::Run, config: Config) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(follow(args, config))?;
-    Ok(0)
+    let ended = runtime.block_on(follow(args, config));
+    // A look at the map that has not come back is not waited for.
+    runtime.shutdown_background();
+    ended.map(|()| 0)
 }
 
 /// The heart and its surroundings.
@@ -86,7 +88,7 @@ struct Sources {
 }
 
 async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
-    let signals = Signals::new()?;
+    let mut signals = Signals::new()?;
     let dry_run = args.dry_run || *config.top.dry_run;
     let host = Host::look(&config);
     info!(version = env!("CARGO_PKG_VERSION"), dry_run, "starting");
@@ -102,7 +104,13 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         look_every: config.access.look_every.to_std(),
         armed: !dry_run,
     };
-    let (mapper, look) = Mapper::start(tools, remembered.rest.take(), news)?;
+    let rest = remembered.rest.take();
+    // To mend the map takes as long as makemap does.
+    let started = tokio::select! {
+        started = tokio::task::spawn_blocking(move || Mapper::start(tools, rest, news)) => started,
+        () = signals.end() => return Ok(()),
+    };
+    let (mapper, look) = started??;
     let mut daemon = Daemon {
         state: remembered.state(config.rules()),
         book,
@@ -116,8 +124,11 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     if let Some(look) = look {
         daemon.hear(look);
     }
+    tokio::select! {
+        settled = daemon.settle() => settled?,
+        () = signals.end() => return Ok(()),
+    }
     let mut sources = Sources { logs, map, signals };
-    daemon.settle().await?;
     let reader = Reader::start(&config, &remembered, heard)?;
     drop(remembered);
     let ended = daemon.serve(args, &mut sources).await;
@@ -148,6 +159,18 @@ impl Signals {
             int: signal(SignalKind::interrupt())?,
         })
     }
+
+    /// Somebody wants the end.
+    async fn end(&mut self) {
+        Self::ended(&mut self.term, &mut self.int).await;
+    }
+
+    async fn ended(term: &mut Signal, int: &mut Signal) {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    }
 }
 
 impl Daemon {
@@ -172,14 +195,14 @@ impl Daemon {
                 () = sleep_until(waits.unwrap_or_else(Instant::now)), if waits.is_some() => {}
                 _ = ticks.tick() => self.take(Input::Tick, clock::now()),
                 _ = signals.hup.recv() => self.reload(args),
-                _ = signals.term.recv() => return Ok(End::BetweenCommits),
-                _ = signals.int.recv() => return Ok(End::BetweenCommits),
+                () = Signals::ended(&mut signals.term, &mut signals.int) => {
+                    return Ok(End::BetweenCommits);
+                }
             }
             tokio::select! {
                 settled = self.settle() => settled?,
                 // A ledger that takes no commits holds everything up, but not the end.
-                _ = signals.term.recv() => return Ok(End::DuringOne),
-                _ = signals.int.recv() => return Ok(End::DuringOne),
+                () = signals.end() => return Ok(End::DuringOne),
             }
         }
     }
@@ -201,8 +224,7 @@ impl Daemon {
                 Ok(())
             }
             // Once more: at once.
-            _ = signals.term.recv() => Ok(()),
-            _ = signals.int.recv() => Ok(()),
+            () = signals.end() => Ok(()),
         }
     }
 
@@ -227,10 +249,7 @@ impl Daemon {
             News::Answer(input) => self.take(input, clock::now()),
             News::Looked { map, rest } => {
                 self.take(Input::Map(map), clock::now());
-                // A block that is to be put back later is judged once more then, also after a restart.
-                if !self.state.waits_to_put_back() {
-                    self.book.note_rest(rest);
-                }
+                self.book.note_rest(rest);
             }
         }
     }
@@ -308,11 +327,16 @@ impl Daemon {
                 return;
             }
         };
+        let mut dry_run = args.dry_run || *config.top.dry_run;
+        if !dry_run && !self.book.is_durable() {
+            warn!("without its ledger this dry run goes on; start trytlsd again to end it");
+            dry_run = true;
+        }
         self.state.set_rules(config.rules());
-        let was_dry = std::mem::replace(&mut self.dry_run, args.dry_run || *config.top.dry_run);
+        let was_dry = std::mem::replace(&mut self.dry_run, dry_run);
         info!(
             dry_run = self.dry_run,
-            "read the config again; [log], [dns], [ledger] and the files and programs of [access] take effect at the next start"
+            "read the config again; dry_run, [policy] and [access] key and put_back_every take effect, all else at the next start"
         );
         self.mapper.order(Order::Armed(!self.dry_run));
         if was_dry && !self.dry_run {

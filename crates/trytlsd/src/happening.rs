@@ -34,8 +34,13 @@ pub(crate) fn log(change: &Change) {
         Change::Replaced(relay, keys) => {
             info!(%relay, keys = list(keys), "the admin's own entry replaces ours");
         }
+        Change::Wiped(relay, keys) => {
+            warn!(%relay, keys = list(keys), "others rewrote the file; to be put back");
+        }
         Change::PutBack(relay, keys) => {
-            warn!(%relay, keys = list(keys), "others rewrote the file; put back");
+            for key in keys {
+                info!(%relay, entry = line(key), "put back");
+            }
         }
     }
 }
@@ -52,6 +57,7 @@ pub(crate) fn of(change: &Change, at: Timestamp) -> Option<Happening> {
         Change::Proven(relay, proof) => (relay, "proof", format!("{proof:?}")),
         Change::Lifted(relay, keys, _) => (relay, "lifted", list(keys)),
         Change::Replaced(relay, keys) => (relay, "replaced", list(keys)),
+        Change::Wiped(relay, keys) => (relay, "wiped", list(keys)),
         Change::PutBack(relay, keys) => (relay, "put-back", list(keys)),
         Change::Cleared(_) => return None,
     };

@@ -177,7 +177,8 @@ impl Keeper {
         Ok(self.store.insert(store))
     }
 
-    fn complain(&mut self, error: &Error) {
+    /// Says what went wrong, unless it is what was said last.
+    pub(crate) fn complain(&mut self, error: &Error) {
         let words = error.to_string();
         if self.trouble.as_ref() != Some(&words) {
             warn!("{}; it is tried again", Safe(&words));

@@ -12,7 +12,7 @@ use access::managed::Managed;
 use map_store::{Applied, Error, Settings, Skipped};
 use policy::input::{Edit, Input, MapState, Proof};
 use tokio::sync::mpsc::Sender;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::keeper::{Keeper, Seen};
 use crate::output::Safe;
@@ -77,13 +77,14 @@ impl Mapper {
         let mut keeper = Keeper::new(settings, armed, rest);
         let first = match keeper.begin() {
             Ok(Seen { look, rest }) => Some(News::Looked { map: MapState::Loaded(look), rest }),
+            // Then the first look that succeeds is the one at the start.
             Err(error) if !armed => {
                 warn!("{}", Safe(&error.to_string()));
                 None
             }
             Err(error) => return Err(error.into()),
         };
-        let mut work = Work { keeper, asked, built, look_every, news };
+        let mut work = Work { keeper, asked, built, look_every, loaded: first.is_some(), news };
         let (orders, received) = channel();
         let thread =
             thread::Builder::new().name("mapper".to_owned()).spawn(move || work.run(&received))?;
@@ -112,6 +113,8 @@ struct Work {
     /// Whether the map is built by us, so that it can be asked at once.
     built: bool,
     look_every: Duration,
+    /// The heart was told what the file was at the start.
+    loaded: bool,
     news: Sender<News>,
 }
 
@@ -157,7 +160,7 @@ impl Work {
         self.look();
         let outcome = self.keeper.apply(&add, &remove);
         if let Err(error) = &outcome {
-            debug!("{}", Safe(&error.to_string()));
+            self.keeper.complain(error);
         }
         for edit in edits {
             for state in states_after(edit, &outcome) {
@@ -169,7 +172,9 @@ impl Work {
     /// Looks at file and map, and tells the heart what others did.
     fn look(&mut self) {
         if let Some(Seen { look, rest }) = self.keeper.look() {
-            self.tell(News::Looked { map: MapState::Seen(look), rest });
+            let loaded = std::mem::replace(&mut self.loaded, true);
+            let map = if loaded { MapState::Seen(look) } else { MapState::Loaded(look) };
+            self.tell(News::Looked { map, rest });
         }
     }
 

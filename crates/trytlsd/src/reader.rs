@@ -175,14 +175,15 @@ impl Reading {
                 self.read_up(log)
             }
             Next::Missing { log } => {
-                let path = self.tail.path(log).unwrap_or(Path::new("?")).display();
-                info!(%path, "the log is missing; waiting for it");
+                let path = self.tail.path(log).unwrap_or(Path::new("?"));
+                info!(?path, "the log is missing; waiting for it");
                 self.read_up(log)
             }
             Next::Lost { log, loss } => {
                 warn!("{}; lines may have been missed", Safe(&loss.to_string()));
                 if let (Loss::Place { .. }, Some(log)) = (loss, self.logs.get_mut(log)) {
-                    log.lost = Some(log.last);
+                    // One that is yet to come is of a clock that was wrong.
+                    log.lost = Some(log.last.min(clock::now().as_second()));
                 }
                 Ok(())
             }
@@ -263,7 +264,7 @@ impl Log {
         self.finder.feed(bytes, &mut |event| {
             // An old line of a host whose clock is wrong happened now at the latest.
             let at = if live { now } else { stamps.resolve(event.stamp).unwrap_or(now).min(now) };
-            if lost.is_some_and(|counted| at.as_second() <= counted) {
+            if !live && lost.is_some_and(|counted| at.as_second() <= counted) {
                 return;
             }
             let counts = now.duration_since(at) <= window;
@@ -280,8 +281,7 @@ impl Log {
 fn readable<T: for<'a> Deserialize<'a>>(path: &Path, text: &str) -> Option<T> {
     serde_json::from_str(text)
         .inspect_err(|error| {
-            let path = path.display();
-            warn!(%path, "what the ledger says of this log cannot be read: {error}");
+            warn!(?path, "what the ledger says of this log cannot be read: {error}");
         })
         .ok()
 }
