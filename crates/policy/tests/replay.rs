@@ -117,12 +117,12 @@ impl World {
         self.input(Input::Event(&event));
     }
 
-    /// Does all that is wanted. No key is written that is in the file already.
+    /// Does all that is wanted; whether edits are answered. No key is written that is in the file already.
     fn settle(&mut self, with_answers: bool) {
         self.commit();
         while let Some(effect) = self.due.pop_front() {
             match effect {
-                Effect::Ask(Question::Ptr(address)) if with_answers => {
+                Effect::Ask(Question::Ptr(address)) => {
                     self.input(Input::Fact(Fact::Ptr(address, Answer::Known(Ptr::default()))));
                 }
                 Effect::Edit(edit) => {
@@ -141,7 +141,7 @@ impl World {
                         self.input(Input::Map(MapState::Removed(edit.relay, edit.remove)));
                     }
                 }
-                Effect::Ask(_) | Effect::Prove(..) => {}
+                Effect::Prove(..) => {}
             }
             self.commit();
         }
