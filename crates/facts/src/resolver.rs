@@ -14,7 +14,7 @@ use policy::fact::{Answer, Fact, Question};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Keep};
 use crate::ptr;
 use crate::servers::Servers;
 
@@ -104,13 +104,20 @@ impl<P: RuntimeProvider> Resolver<P> {
         let _turn = self.turns.acquire().await;
         let servers = lock(&self.servers).current(Instant::now());
         let deadline = Instant::now() + self.timeout;
-        let (fact, keep) = match *question {
+        let (fact, keep) = match question {
             Question::Ptr(address) => {
+                let address = *address;
                 let (answer, keep) = ptr::find_out(&servers, address, deadline).await;
                 if let Answer::Unknown(why) = &answer {
                     tracing::debug!(%address, why, "PTR unknown");
                 }
                 (Fact::Ptr(address, answer), keep)
+            }
+            Question::Tlsa(name) => {
+                (Fact::Tlsa(name.clone(), Answer::Unknown("not asked".into())), Keep::Unknown)
+            }
+            Question::Sts(domain) => {
+                (Fact::Sts(domain.clone(), Answer::Unknown("not asked".into())), Keep::Unknown)
             }
         };
         let now = Instant::now();

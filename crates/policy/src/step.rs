@@ -42,6 +42,7 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
         Input::Fact(Fact::Ptr(address, answer)) => {
             on_ptr(state, address, &answer, now, &mut outcome);
         }
+        Input::Fact(Fact::Tlsa(..) | Fact::Sts(..)) => {}
         Input::Map(found) => map::on_map(state, found, now, &mut outcome),
         Input::Proof(relay, proof) => map::on_proof(state, relay, proof, &mut outcome),
         Input::Request(Request::Arm) => arm(state, now, &mut outcome),

@@ -140,8 +140,9 @@ impl Scan {
             }
             let mut answers = Answers::new();
             while let Some(fact) = asks.join_next().await {
-                let Fact::Ptr(address, answer) = fact?;
-                answers.insert(address, answer);
+                if let Fact::Ptr(address, answer) = fact? {
+                    answers.insert(address, answer);
+                }
             }
             Ok(answers)
         })
