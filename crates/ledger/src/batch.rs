@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::error::Error;
-use crate::row::{Happening, RelayChange, Settled};
+use crate::row::{Happening, RelayChange, Settled, StsRow, Success};
 
 /// The longest text, in bytes: a name, a key, a place, a detail. The longest host name has 255.
 pub const TEXT_MAX: usize = 4 << 10;
@@ -26,8 +26,10 @@ pub struct Batch {
     pub pending: Vec<(String, String)>,
     /// Relays.
     pub relays: Vec<RelayChange>,
-    /// Relay and the second since 1970 at which TLS with it last worked; none deletes the row.
-    pub successes: Vec<(String, Option<i64>)>,
+    /// Relay and the last handshake with it that worked; none deletes the row.
+    pub successes: Vec<(String, Option<Success>)>,
+    /// MTA-STS policies, new or fetched again.
+    pub policies: Vec<StsRow>,
     /// Requests that were carried out or refused, by number.
     pub settled: Vec<(i64, Settled)>,
     /// Name and text of a thing of the daemon as a whole; none deletes it.
@@ -49,7 +51,7 @@ impl Batch {
 
     /// How many rows it may add to the tables that a flood could fill.
     pub(crate) fn rows(&self) -> usize {
-        self.relays.len() + self.successes.len()
+        self.relays.len() + self.successes.len() + self.policies.len()
     }
 
     /// Refuses texts that are too long.
@@ -66,8 +68,17 @@ impl Batch {
             check("a relay", &change.relay, TEXT_MAX)?;
             check("a record", change.record.as_deref().unwrap_or_default(), RECORD_MAX)?;
         }
-        for (relay, _) in &self.successes {
+        for (relay, success) in &self.successes {
             check("a relay", relay, TEXT_MAX)?;
+            if let Some(success) = success {
+                check("a TLS version", &success.version, TEXT_MAX)?;
+                check("what the check of a certificate gave", &success.verify, TEXT_MAX)?;
+            }
+        }
+        for policy in &self.policies {
+            check("a domain", &policy.domain, TEXT_MAX)?;
+            check("the mode of a policy", &policy.mode, TEXT_MAX)?;
+            check("the id of a policy", &policy.id, TEXT_MAX)?;
         }
         for (_, settled) in &self.settled {
             check("an outcome", &settled.outcome, TEXT_MAX)?;

@@ -51,5 +51,5 @@ pub use error::Error;
 pub use handle::{Ledger, open, open_with};
 pub use limits::Limits;
 pub use loaded::Loaded;
-pub use row::{Happening, RelayChange, Request, Settled};
+pub use row::{Happening, RelayChange, Request, Settled, StsRow, Success};
 pub use view::View;

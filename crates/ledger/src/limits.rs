@@ -4,8 +4,9 @@ use jiff::SignedDuration;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// How long rows are kept, and how many. Ages are looked at on opening and once a day; the number of relays and of
-/// successes at least whenever [`Limits::rows`] / 8 of them were written, that of happenings at every commit.
+/// How long rows are kept, and how many. Ages are looked at on opening and once a day; the number of relays, of
+/// successes and of MTA-STS policies at least whenever [`Limits::rows`] / 8 of them were written, that of happenings at
+/// every commit. A policy says itself how long it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Happenings, and requests that are settled.
@@ -14,7 +15,7 @@ pub struct Limits {
     pub relays: SignedDuration,
     /// Relays with which TLS worked.
     pub successes: SignedDuration,
-    /// Rows of each of the tables of happenings, relays, successes.
+    /// Rows of each of the tables of happenings, relays, successes, policies.
     pub rows: u32,
     /// Requests that are not settled; a further one is refused.
     pub requests: u32,

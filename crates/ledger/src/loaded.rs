@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rusqlite::{Connection, Row};
 
 use crate::query::open_requests;
-use crate::row::Request;
+use crate::row::{Request, StsRow, Success};
 
 /// What the ledger holds at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,8 +16,10 @@ pub struct Loaded {
     pub pending: Vec<(String, String)>,
     /// Relay and its record.
     pub relays: Vec<(String, String)>,
-    /// Relay and the second since 1970 at which TLS with it last worked.
-    pub successes: Vec<(String, i64)>,
+    /// Relay and the last handshake with it that worked.
+    pub successes: Vec<(String, Success)>,
+    /// MTA-STS policies; one whose time has passed may be among them until the next purge.
+    pub policies: Vec<StsRow>,
     /// Name and text of things of the daemon as a whole.
     pub notes: Vec<(String, String)>,
     /// Requests that are not settled, the oldest first.
@@ -35,9 +37,12 @@ impl Loaded {
             places: all(connection, "SELECT log, place FROM place", pair)?,
             pending: all(connection, "SELECT log, attempts FROM pending", pair)?,
             relays: all(connection, "SELECT relay, record FROM relay", pair)?,
-            successes: all(connection, "SELECT relay, seen FROM success", |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?,
+            successes: all(
+                connection,
+                "SELECT relay, seen, version, verify FROM success",
+                success,
+            )?,
+            policies: all(connection, "SELECT domain, mode, id, fetched, until FROM sts", policy)?,
             notes: all(connection, "SELECT name, note FROM note", pair)?,
             requests: open_requests(connection)?,
             set_aside: None,
@@ -56,4 +61,19 @@ fn all<T>(
 
 fn pair(row: &Row<'_>) -> rusqlite::Result<(String, String)> {
     Ok((row.get(0)?, row.get(1)?))
+}
+
+fn success(row: &Row<'_>) -> rusqlite::Result<(String, Success)> {
+    let success = Success { seen: row.get(1)?, version: row.get(2)?, verify: row.get(3)? };
+    Ok((row.get(0)?, success))
+}
+
+fn policy(row: &Row<'_>) -> rusqlite::Result<StsRow> {
+    Ok(StsRow {
+        domain: row.get(0)?,
+        mode: row.get(1)?,
+        id: row.get(2)?,
+        fetched: row.get(3)?,
+        until: row.get(4)?,
+    })
 }

@@ -30,7 +30,7 @@ pub(crate) struct Schedule {
     since: Instant,
     /// What the time of day was then.
     told: Timestamp,
-    /// Relays and successes that were written since the last purge.
+    /// Relays, successes and policies that were written since the last purge.
     written: usize,
 }
 
@@ -88,6 +88,7 @@ pub(crate) fn purge(
         for (sql, age) in ages {
             transaction.execute(sql, (before(age),))?;
         }
+        transaction.execute("DELETE FROM sts WHERE until < ?", (now.as_second(),))?;
         transaction.execute("REPLACE INTO purge (one, at) VALUES (1, ?)", (now.as_second(),))?;
     }
     let newest = [
@@ -98,6 +99,8 @@ pub(crate) fn purge(
             (SELECT relay FROM relay ORDER BY stays DESC, seen DESC LIMIT -1 OFFSET ?1)",
         "DELETE FROM success WHERE (SELECT count(*) FROM success) > ?1 AND relay IN
             (SELECT relay FROM success ORDER BY seen DESC LIMIT -1 OFFSET ?1)",
+        "DELETE FROM sts WHERE (SELECT count(*) FROM sts) > ?1 AND domain IN
+            (SELECT domain FROM sts ORDER BY fetched DESC LIMIT -1 OFFSET ?1)",
     ];
     for sql in newest {
         transaction.execute(sql, (limits.rows,))?;

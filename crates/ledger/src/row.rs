@@ -16,6 +16,32 @@ pub struct RelayChange {
     pub record: Option<String>,
 }
 
+/// The last handshake with a relay that worked, as sendmail logged it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Success {
+    /// When, in seconds since 1970.
+    pub seen: i64,
+    /// The protocol: `TLSv1.3`.
+    pub version: String,
+    /// What the check of the certificate gave: `OK`, `FAIL`, `NO`.
+    pub verify: String,
+}
+
+/// An MTA-STS policy of a domain (RFC 8461), in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StsRow {
+    /// The domain of the recipients.
+    pub domain: String,
+    /// The policy's `mode`: `enforce`, `testing`, `none` (section 3.2).
+    pub mode: String,
+    /// The `id` of the TXT record for which it was fetched (section 3.1).
+    pub id: String,
+    /// When it was fetched, in seconds since 1970.
+    pub fetched: i64,
+    /// Until when it holds, in seconds since 1970. A row whose time has passed is purged.
+    pub until: i64,
+}
+
 /// Something that happened, for people to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happening {

@@ -34,8 +34,17 @@ pub(crate) const STEPS: &[&str] = &[
      ) STRICT, WITHOUT ROWID;
 
      CREATE TABLE success (
-        relay TEXT NOT NULL PRIMARY KEY,
-        seen  INTEGER NOT NULL
+        relay   TEXT NOT NULL PRIMARY KEY,
+        seen    INTEGER NOT NULL,
+        version TEXT NOT NULL,
+        verify  TEXT NOT NULL
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE sts (
+        domain  TEXT NOT NULL PRIMARY KEY,
+        mode    TEXT NOT NULL,
+        id      TEXT NOT NULL,
+        fetched INTEGER NOT NULL,
+        until   INTEGER NOT NULL
      ) STRICT, WITHOUT ROWID;
 
      CREATE TABLE note (

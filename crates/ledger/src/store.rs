@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::loaded::Loaded;
 use crate::lock::Lock;
 use crate::purge::{self, Schedule};
+use crate::row::{StsRow, Success};
 use crate::schema::{self, Kind, STEPS};
 
 /// The open ledger.
@@ -237,13 +238,20 @@ fn apply(transaction: &Transaction<'_>, batch: &Batch, rows: u32) -> rusqlite::R
             None => put("DELETE FROM relay WHERE relay = ?", params![change.relay])?,
         }
     }
-    for (relay, seen) in &batch.successes {
-        match seen {
-            Some(seen) => {
-                put("REPLACE INTO success (relay, seen) VALUES (?, ?)", params![relay, seen])?;
-            }
+    for (relay, success) in &batch.successes {
+        match success {
+            Some(Success { seen, version, verify }) => put(
+                "REPLACE INTO success (relay, seen, version, verify) VALUES (?, ?, ?, ?)",
+                params![relay, seen, version, verify],
+            )?,
             None => put("DELETE FROM success WHERE relay = ?", params![relay])?,
         }
+    }
+    for StsRow { domain, mode, id, fetched, until } in &batch.policies {
+        put(
+            "REPLACE INTO sts (domain, mode, id, fetched, until) VALUES (?, ?, ?, ?, ?)",
+            params![domain, mode, id, fetched, until],
+        )?;
     }
     for (name, note) in &batch.notes {
         match note {

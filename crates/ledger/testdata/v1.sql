@@ -23,10 +23,20 @@ CREATE TABLE relay (
 INSERT INTO relay VALUES('mx.example.org',1795470607,1,'{"stuck":3}');
 INSERT INTO relay VALUES('mx2.example.org',1795470000,0,'{}');
 CREATE TABLE success (
-        relay TEXT NOT NULL PRIMARY KEY,
-        seen  INTEGER NOT NULL
+        relay   TEXT NOT NULL PRIMARY KEY,
+        seen    INTEGER NOT NULL,
+        version TEXT NOT NULL,
+        verify  TEXT NOT NULL
      ) STRICT, WITHOUT ROWID;
-INSERT INTO success VALUES('good.example.org',1795470000);
+INSERT INTO success VALUES('good.example.org',1795470000,'TLSv1.3','OK');
+CREATE TABLE sts (
+        domain  TEXT NOT NULL PRIMARY KEY,
+        mode    TEXT NOT NULL,
+        id      TEXT NOT NULL,
+        fetched INTEGER NOT NULL,
+        until   INTEGER NOT NULL
+     ) STRICT, WITHOUT ROWID;
+INSERT INTO sts VALUES('example.org','enforce','20261101T000000',1795470000,1796074800);
 CREATE TABLE note (
         name TEXT NOT NULL PRIMARY KEY,
         note TEXT NOT NULL

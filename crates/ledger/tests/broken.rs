@@ -84,8 +84,8 @@ fn what_cannot_be_read_is_set_aside() {
     check("foreign types", &|rig| {
         rig.sql(
             "DROP TABLE success;
-             CREATE TABLE success (relay, seen);
-             INSERT INTO success VALUES (x'00', 'then')",
+             CREATE TABLE success (relay, seen, version, verify);
+             INSERT INTO success VALUES (x'00', 'then', 1, 2)",
         );
     });
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ledger::{Batch, Error, Limits, Loaded, PENDING_MAX, RECORD_MAX, Request, Settled, TEXT_MAX};
 use proptest::prelude::*;
-use rig::{DAY, Rig, at_place, happening, now, put, relay};
+use rig::{DAY, Rig, at_place, happening, now, policy, put, relay, success};
 
 #[test]
 fn all_that_was_committed_is_loaded() {
@@ -18,8 +18,9 @@ fn all_that_was_committed_is_loaded() {
         places: vec![("/var/log/mail.log".into(), "1".into())],
         pending: vec![("/var/log/mail.log".into(), "p1".into())],
         relays: vec![relay("a.example", seen, "{}"), relay("b.example", seen, "{}")],
-        successes: ["s", "t", "u"].map(|relay| (relay.into(), Some(seen))).into(),
+        successes: ["s", "t", "u"].map(|relay| (relay.into(), Some(success(seen)))).into(),
         notes: vec![("a".into(), Some("1".into())), ("b".into(), Some("1".into()))],
+        policies: vec![policy("a.example", seen, seen + 1), policy("b.example", seen, seen + 1)],
         ..Batch::new(now())
     };
     let mut gone = relay("b.example", seen, "");
@@ -28,8 +29,9 @@ fn all_that_was_committed_is_loaded() {
         places: vec![("/var/log/mail.log".into(), "2".into()), ("stdin".into(), "x".into())],
         pending: vec![("/var/log/mail.log".into(), "p2".into())],
         relays: vec![relay("a.example", seen, "{\"'\u{0}\":1}"), gone],
-        successes: vec![("s".into(), Some(seen + 1)), ("u".into(), None)],
+        successes: vec![("s".into(), Some(success(seen + 1))), ("u".into(), None)],
         notes: vec![("a".into(), None), ("b".into(), Some("2".into()))],
+        policies: vec![policy("b.example", seen + 5, seen + 9)],
         ..Batch::new(now())
     };
     ledger.commit(first).wait().unwrap();
@@ -39,8 +41,12 @@ fn all_that_was_committed_is_loaded() {
         places: vec![("/var/log/mail.log".into(), "2".into()), ("stdin".into(), "x".into())],
         pending: vec![("/var/log/mail.log".into(), "p2".into())],
         relays: vec![("a.example".into(), "{\"'\u{0}\":1}".into())],
-        successes: vec![("s".into(), seen + 1), ("t".into(), seen)],
+        successes: vec![("s".into(), success(seen + 1)), ("t".into(), success(seen))],
         notes: vec![("b".into(), "2".into())],
+        policies: vec![
+            policy("a.example", seen, seen + 1),
+            policy("b.example", seen + 5, seen + 9),
+        ],
         ..Loaded::default()
     };
     assert_eq!(rig.view().unwrap().load().unwrap(), expect);
@@ -125,6 +131,13 @@ fn texts_have_a_cap() {
     let detail =
         Batch { history: vec![happening(now(), None, &long(TEXT_MAX + 1))], ..Batch::new(now()) };
     check(detail, Some("a detail has 4097 bytes; the ledger keeps at most 4096"));
+    let mut told = success(0);
+    told.version = long(TEXT_MAX + 1);
+    let told = Batch { successes: vec![("a.example".into(), Some(told))], ..Batch::new(now()) };
+    check(told, Some("a TLS version has 4097 bytes; the ledger keeps at most 4096"));
+    let policies = vec![policy(&long(TEXT_MAX + 1), 0, 0)];
+    let domain = Batch { policies, ..Batch::new(now()) };
+    check(domain, Some("a domain has 4097 bytes; the ledger keeps at most 4096"));
     ledger.close().wait().unwrap();
     assert_eq!(rig.load().places[0].1, long(TEXT_MAX));
 }

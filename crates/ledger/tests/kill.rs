@@ -18,7 +18,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use ledger::{Batch, Limits, Loaded};
-use rig::{Rig, at_place, happening, now, one_test, put, relay};
+use rig::{Rig, at_place, happening, now, one_test, put, relay, success};
 
 const LEDGER: &str = "LEDGER_TEST_KILLED";
 
@@ -46,7 +46,9 @@ fn commits_until_killed() {
         let batch = Batch {
             pending: vec![("/var/log/mail.log".into(), n.to_string() + &"x".repeat(n % 9000))],
             relays: vec![change],
-            successes: (0..3).map(|i| (format!("s{}", (n + i) % 300), Some(seen))).collect(),
+            successes: (0..3)
+                .map(|i| (format!("s{}", (n + i) % 300), Some(success(seen))))
+                .collect(),
             notes: vec![("third".into(), (n % 3 == 2).then(|| n.to_string()))],
             history: vec![happening(now(), None, &n.to_string())],
             ..at_place(&n.to_string())

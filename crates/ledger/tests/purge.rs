@@ -6,7 +6,7 @@ mod rig;
 
 use jiff::Timestamp;
 use ledger::{Batch, Ledger, Limits, Loaded, Settled};
-use rig::{DAY, Rig, happening, now, relay};
+use rig::{DAY, Rig, happening, now, policy, relay, success};
 
 /// Rows of this age in every table that is purged; one of the relays stays.
 fn aged(days: i32) -> Batch {
@@ -15,7 +15,12 @@ fn aged(days: i32) -> Batch {
     staying.stays = true;
     Batch {
         relays: vec![relay(&format!("relay-{days}"), then.as_second(), "{}"), staying],
-        successes: vec![(format!("success-{days}"), Some(then.as_second()))],
+        successes: vec![(format!("success-{days}"), Some(success(then.as_second())))],
+        policies: vec![policy(
+            &format!("sts-{days}"),
+            then.as_second(),
+            (then + DAY * 70).as_second(),
+        )],
         history: vec![happening(then, None, &format!("history-{days}"))],
         ..Batch::new(then)
     }
@@ -26,6 +31,7 @@ fn held(ledger: &Ledger, loaded: Loaded) -> Vec<String> {
     let history = ledger.history(None, Timestamp::MIN, 1_000_000).wait().unwrap();
     let mut names: Vec<String> = history.into_iter().map(|happening| happening.detail).collect();
     names.extend(loaded.relays.into_iter().map(|(relay, _)| relay));
+    names.extend(loaded.policies.into_iter().map(|policy| policy.domain));
     names.extend(loaded.successes.into_iter().map(|(relay, _)| relay));
     names.sort();
     names
@@ -50,11 +56,11 @@ fn what_is_old_leaves_at_the_next_start() {
     let mut expect = vec!["history-0", "history-59", "history-61", "history-89"];
     expect.extend(["relay-0", "relay-59"]);
     expect.extend(stays);
-    expect.extend(["success-0", "success-59"]);
+    expect.extend(["sts-0", "sts-59", "sts-61", "success-0", "success-59"]);
     assert_eq!(open_later(&rig, 0), expect);
     let mut expect = vec!["history-0", "history-59", "relay-0"];
     expect.extend(stays);
-    expect.push("success-0");
+    expect.extend(["sts-0", "success-0"]);
     assert_eq!(open_later(&rig, 30), expect);
 }
 
@@ -62,7 +68,7 @@ fn what_is_old_leaves_at_the_next_start() {
 fn a_start_in_another_year_purges_nothing() {
     let rig = Rig::new();
     rig.commit(aged(0));
-    let all = ["history-0", "relay-0", "stays-0", "success-0"];
+    let all = ["history-0", "relay-0", "stays-0", "sts-0", "success-0"];
     assert_eq!(open_later(&rig, 10 * 365), all);
     assert_eq!(open_later(&rig, -10 * 365), all);
     assert_eq!(open_later(&rig, 1), all);
@@ -104,10 +110,13 @@ fn a_flood_is_bounded() {
         let mut relays: Vec<_> =
             names.iter().map(|n| relay(&format!("mx{n}.example"), *n, "{}")).collect();
         relays.push(staying);
-        let successes = names.iter().map(|n| (format!("mx{n}.example"), Some(*n))).collect();
+        let successes =
+            names.iter().map(|n| (format!("mx{n}.example"), Some(success(*n)))).collect();
+        let policies =
+            names.iter().map(|n| policy(&format!("d{n}.example"), *n, i64::MAX)).collect();
         let history =
             names.iter().map(|n| happening(now(), Some("mx.example"), &n.to_string())).collect();
-        let batch = Batch { relays, successes, history, ..Batch::new(now()) };
+        let batch = Batch { relays, successes, policies, history, ..Batch::new(now()) };
         ledger.commit(batch).wait().unwrap();
         largest = largest.max(rig.path().metadata().unwrap().len());
     }
@@ -117,10 +126,12 @@ fn a_flood_is_bounded() {
     let loaded = rig.view().unwrap().load().unwrap();
     assert!((1000..1600).contains(&loaded.relays.len()), "{}", loaded.relays.len());
     assert!((1000..1600).contains(&loaded.successes.len()), "{}", loaded.successes.len());
+    assert!((1000..1600).contains(&loaded.policies.len()), "{}", loaded.policies.len());
+    assert!(loaded.policies.iter().any(|policy| policy.domain == "d19999.example"));
     assert!(loaded.relays.iter().any(|(relay, _)| relay == "in force"));
     // the newest are there
     assert!(loaded.relays.iter().any(|(relay, _)| relay == "mx19999.example"));
-    assert!(largest < 400_000, "{largest}");
+    assert!(largest < 500_000, "{largest}");
 }
 
 #[test]

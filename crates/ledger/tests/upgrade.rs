@@ -5,8 +5,8 @@
 mod rig;
 
 use jiff::Timestamp;
-use ledger::{Loaded, Request};
-use rig::{Rig, at_place, happening, put};
+use ledger::{Loaded, Request, StsRow};
+use rig::{Rig, at_place, happening, put, success};
 
 fn second(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -25,7 +25,14 @@ fn version_1() {
             ("mx.example.org".into(), "{\"stuck\":3}".into()),
             ("mx2.example.org".into(), "{}".into()),
         ],
-        successes: vec![("good.example.org".into(), 1_795_470_000)],
+        successes: vec![("good.example.org".into(), success(1_795_470_000))],
+        policies: vec![StsRow {
+            domain: "example.org".into(),
+            mode: "enforce".into(),
+            id: "20261101T000000".into(),
+            fetched: 1_795_470_000,
+            until: 1_796_074_800,
+        }],
         notes: vec![("put back".into(), "1795470000".into())],
         requests: vec![Request {
             id: 2,

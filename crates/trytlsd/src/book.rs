@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use ledger::{Batch, Error, Happening, Ledger, Loaded, RECORD_MAX, RelayChange, TEXT_MAX};
+use ledger::{Batch, Error, Happening, Ledger, Loaded, RECORD_MAX, RelayChange, Success, TEXT_MAX};
 use policy::input::Change;
 use policy::record::Saved;
 use policy::rules::Rules;
@@ -217,7 +217,8 @@ impl From<Loaded> for Remembered {
         if unreadable > 0 {
             warn!(unreadable, "records in the ledger cannot be read; what they said is lost");
         }
-        let second = |(relay, second): (String, i64)| Some((relay.into(), second.try_into().ok()?));
+        let second =
+            |(relay, last): (String, Success)| Some((relay.into(), last.seen.try_into().ok()?));
         let mut notes: HashMap<String, String> = loaded.notes.into_iter().collect();
         let put_back = notes.remove(PUT_BACK).and_then(|text| text.parse().ok());
         Self {
@@ -262,7 +263,10 @@ fn rows(batch: &mut Batch, unsaved: Unsaved) {
             record,
         });
     }
-    let success = |(relay, second): (Box<str>, u32)| (relay.into(), Some(second.into()));
+    let success = |(relay, second): (Box<str>, u32)| {
+        let (version, verify) = (String::new(), String::new());
+        (relay.into(), Some(Success { seen: second.into(), version, verify }))
+    };
     batch.successes.extend(unsaved.successes.into_iter().map(success));
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use jiff::{SignedDuration, Timestamp};
-use ledger::{Batch, Error, Happening, Ledger, Limits, Loaded, RelayChange, View};
+use ledger::{Batch, Error, Happening, Ledger, Limits, Loaded, RelayChange, StsRow, Success, View};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -27,6 +27,15 @@ pub(crate) fn at_place(place: &str) -> Batch {
 
 pub(crate) fn relay(name: &str, seen: i64, record: &str) -> RelayChange {
     RelayChange { relay: name.into(), seen, stays: false, record: Some(record.into()) }
+}
+
+pub(crate) fn success(seen: i64) -> Success {
+    Success { seen, version: "TLSv1.3".to_owned(), verify: "OK".to_owned() }
+}
+
+pub(crate) fn policy(domain: &str, fetched: i64, until: i64) -> StsRow {
+    let (mode, id) = ("enforce".to_owned(), "20261101".to_owned());
+    StsRow { domain: domain.to_owned(), mode, id, fetched, until }
 }
 
 pub(crate) fn happening(at: Timestamp, relay: Option<&str>, detail: &str) -> Happening {
