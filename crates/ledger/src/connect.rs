@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-/// How long a reader's lock is waited for (a writer other than the owner there is none).
+/// How long the lock of a reader, or of another writer, is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// After a checkpoint the write-ahead log is cut to this. Bytes; SQLite checkpoints at 4 MiB.

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi::{
@@ -220,6 +220,14 @@ pub(crate) fn blame(error: &rusqlite::Error) -> Blame {
         | ErrorCode::FileLockingProtocolFailed
         | ErrorCode::NoLargeFileSupport => Blame::Surroundings,
         _ => Blame::File,
+    }
+}
+
+/// The error of one who does not own the ledger: a file that cannot be read is left where it is.
+pub(crate) fn reading(doing: &'static str, path: &Path, source: rusqlite::Error) -> Error {
+    match blame(&source) {
+        Blame::File => Error::Unreadable { path: path.into(), why: source.to_string() },
+        Blame::Surroundings => Error::sqlite(doing, path.into(), source),
     }
 }
 

@@ -78,3 +78,13 @@ pub(crate) fn open_or_make(doing: &'static str, path: &Path) -> Result<File, Err
 pub(crate) fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
+
+/// Refuses a path at which the file is not any more. SQLite would go on writing to a file that has no name. Where the
+/// right to look was taken away it goes on as well: the file is open.
+pub(crate) fn is_same(path: &Path, file: (u64, u64)) -> Result<(), Error> {
+    match identity(path) {
+        Ok(found) if found == file => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Ok(()),
+        _ => Err(Error::Moved { path: path.into() }),
+    }
+}

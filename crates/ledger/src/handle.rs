@@ -104,6 +104,12 @@ impl Ledger {
         })
     }
 
+    /// Whether another process or connection has written since this was last asked, or since the opening; what this
+    /// ledger commits itself is no news. It costs no read of a table.
+    pub fn has_news(&self) -> Answer<bool> {
+        self.ask(Store::has_news)
+    }
+
     /// One request, with its outcome if it has one; none if there is no such number, or no longer.
     pub fn request(&self, id: i64) -> Answer<Option<Request>> {
         self.ask(move |store| {

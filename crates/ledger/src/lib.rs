@@ -13,7 +13,8 @@
 //! and there is one commit for a block of the log, not one for a line.
 //!
 //! **One owner.** One thread owns the one connection; all others send it work over a bounded channel ([`Ledger`]). A
-//! second process that wants to write is refused by a lock file. Readers ([`View`]) are welcome.
+//! second process that wants to write is refused by a lock file. Readers ([`View`]) are welcome, and so are an operator's
+//! requests ([`Inbox`]): a row that the owner finds when it looks.
 //!
 //! **What fails.** A file that cannot be read (garbage, truncated, another program's) is set aside as
 //! `ledger.db.broken-YYYYMMDDTHHMMSS` and a fresh one is begun; so is one that turns out to be damaged while in use: the
@@ -35,6 +36,7 @@ mod connect;
 mod error;
 mod files;
 mod handle;
+mod inbox;
 mod limits;
 mod loaded;
 mod lock;
@@ -49,7 +51,9 @@ pub use answer::Answer;
 pub use batch::{Batch, PENDING_MAX, RECORD_MAX, TEXT_MAX};
 pub use error::Error;
 pub use handle::{Ledger, open, open_with};
+pub use inbox::Inbox;
 pub use limits::Limits;
 pub use loaded::Loaded;
+pub use lock::holder;
 pub use row::{Happening, RelayChange, Request, Settled, StsRow, Success};
 pub use view::View;

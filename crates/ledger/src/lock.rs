@@ -16,11 +16,11 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
 use crate::error::Error;
-use crate::files::{beside, open_or_make};
+use crate::files::{beside, open_or_make, resolve};
 
 /// How long a lock that is taken is tried again, in all and from one try to the next.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -44,7 +44,7 @@ impl Lock {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) if Instant::now() < end => sleep(PAUSE),
                 Err(Errno::AGAIN) => {
-                    return Err(Error::Locked { path: ledger.into(), pid: holder(&mut file) });
+                    return Err(Error::Locked { path: ledger.into(), pid: told(&mut file) });
                 }
                 Err(errno) => {
                     let doing = "lock (local file systems can be locked, others may not)";
@@ -53,16 +53,30 @@ impl Lock {
             }
         }
         // Who holds it is told for the reader's comfort; a full disk does not matter here.
-        let told = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        if let Err(error) = told {
+        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        if let Err(error) = written {
             tracing::debug!(?path, "cannot write the process id into the lock: {error}");
         }
         Ok(Self { _file: file })
     }
 }
 
+/// The process that holds the lock of this ledger at this moment, if one does and has said so: a daemon at work. The lock
+/// is tried and given back at once; a daemon that starts in that moment tries again. One that is killed may seem to hold
+/// it for some milliseconds more, if it was just starting a child.
+pub fn holder(path: &Path) -> Option<u32> {
+    let path = beside(&resolve(path).ok()?, ".lock");
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    // Closing the file gives the lock back, if it was to be had.
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(Errno::AGAIN) => told(&mut file),
+        _ => None,
+    }
+}
+
 /// The process that has the lock, as far as the file tells.
-fn holder(file: &mut File) -> Option<u32> {
+fn told(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.seek(SeekFrom::Start(0)).ok()?;
     file.take(20).read_to_string(&mut text).ok()?;

@@ -1,6 +1,5 @@
 //! The open ledger, as its owner thread has it.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,10 +7,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::aside::set_aside;
-use crate::batch::{Batch, TEXT_MAX, check};
+use crate::batch::Batch;
 use crate::connect;
 use crate::error::{Blame, Error, blame, is_damage};
-use crate::files::{identity, open_or_make, resolve};
+use crate::files::{identity, is_same, open_or_make, resolve};
+use crate::inbox::{check_request, insert};
 use crate::limits::Limits;
 use crate::loaded::Loaded;
 use crate::lock::Lock;
@@ -30,6 +30,8 @@ pub(crate) struct Store {
     schedule: Schedule,
     /// The time of day, as last told.
     now: Timestamp,
+    /// SQLite's number of what others have written, as last looked at.
+    version: i64,
     /// After the connection: fields are dropped in order.
     _lock: Lock,
 }
@@ -73,12 +75,21 @@ impl Store {
             path: path.clone(),
             source,
         })?;
-        Ok((Self { connection, path, file, limits, schedule, now, _lock: lock }, loaded))
+        let version = data_version(&connection)
+            .map_err(|source| Error::sqlite("open", path.clone(), source))?;
+        let store = Self { connection, path, file, limits, schedule, now, version, _lock: lock };
+        Ok((store, loaded))
     }
 
     /// The connection, for questions.
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Whether another connection has written since this was last asked, or since the opening.
+    pub(crate) fn has_news(&mut self) -> Result<bool, Error> {
+        let version = data_version(&self.connection).map_err(|s| self.fault("look at", s))?;
+        Ok(std::mem::replace(&mut self.version, version) != version)
     }
 
     /// Commits the batch. When it returns, it is on the disk.
@@ -99,24 +110,10 @@ impl Store {
         what: &str,
         at: Timestamp,
     ) -> Result<i64, Error> {
-        check("who asks", who, TEXT_MAX)?;
-        check("a request", what, TEXT_MAX)?;
+        check_request(who, what)?;
         let limit = self.limits.requests;
-        let id = self.write("queue a request in", |transaction| {
-            let open: u32 = transaction.query_row(
-                "SELECT count(*) FROM request WHERE done_at IS NULL",
-                (),
-                |row| row.get(0),
-            )?;
-            if open >= limit {
-                return Ok(None);
-            }
-            transaction.execute(
-                "INSERT INTO request (who, at, what) VALUES (?, ?, ?)",
-                params![who, at.as_second(), what],
-            )?;
-            Ok(Some(transaction.last_insert_rowid()))
-        })?;
+        let id = self
+            .write("queue a request in", |transaction| insert(transaction, who, what, at, limit))?;
         id.ok_or(Error::TooManyRequests { limit })
     }
 
@@ -153,13 +150,7 @@ impl Store {
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
-        // SQLite would go on writing to a file that has no name any more. Where the right to look was taken away it
-        // goes on as well: the file is open.
-        match identity(&self.path) {
-            Ok(file) if file == self.file => {}
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {}
-            _ => return Err(Error::Moved { path: self.path.clone() }),
-        }
+        is_same(&self.path, self.file)?;
         let write = || {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -169,6 +160,11 @@ impl Store {
         };
         write().map_err(|source| self.fault(doing, source))
     }
+}
+
+/// A number that changes with what other connections commit, and with nothing that this one does.
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
 /// Makes a file ready for use: opened, looked through, brought up to date, purged, read.

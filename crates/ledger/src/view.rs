@@ -3,13 +3,15 @@
 //! It takes no lock and changes nothing in the file. SQLite itself needs the file's companions, and makes them if no
 //! daemon has: so the folder must be writable for the reader then.
 
+use std::cmp::Ordering;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
 
 use crate::connect;
-use crate::error::{Blame, Error, blame};
+use crate::error::{Error, reading};
 use crate::files::resolve;
 use crate::loaded::Loaded;
 use crate::query;
@@ -30,29 +32,10 @@ impl View {
     /// # Errors
     /// If there is none, if it cannot be read, or if it is of another schema version than this trytlsd's.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let path = resolve(path)?;
-        match path.metadata() {
-            Ok(file) if !file.is_file() => return Err(Error::NotAFile { path }),
-            Ok(_) => {}
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::Missing { path });
-            }
-            Err(source) => return Err(Error::File { doing: "open the ledger", path, source }),
-        }
-        let opened = connect::reader(&path).and_then(|c| Ok((schema::kind(&c)?, c)));
-        let (kind, connection) = opened.map_err(|source| fault(&path, source))?;
-        match kind {
-            Kind::Blank => Err(Error::Missing { path }),
-            Kind::Foreign => {
-                let why = "it is a database of another program".to_owned();
-                Err(Error::Unreadable { path, why })
-            }
-            Kind::Ours(found) => match usize::try_from(found).map(|v| v.cmp(&STEPS.len())) {
-                Ok(std::cmp::Ordering::Equal) => Ok(Self { connection, path }),
-                Ok(std::cmp::Ordering::Less) => Err(Error::Older { path, found }),
-                _ => Err(newer(&path, found)),
-            },
-        }
+        let path = find(path)?;
+        let connection = connect::reader(&path).map_err(|source| fault(&path, source))?;
+        must_be_ours(&connection, &path)?;
+        Ok(Self { connection, path })
     }
 
     /// All that the daemon would load, as of one moment.
@@ -90,9 +73,34 @@ impl View {
     }
 }
 
-fn fault(path: &Path, source: rusqlite::Error) -> Error {
-    match blame(&source) {
-        Blame::File => Error::Unreadable { path: path.into(), why: source.to_string() },
-        Blame::Surroundings => Error::sqlite("read", path.into(), source),
+/// The true path of a ledger that is there.
+pub(crate) fn find(path: &Path) -> Result<PathBuf, Error> {
+    let path = resolve(path)?;
+    match path.metadata() {
+        Ok(file) if !file.is_file() => Err(Error::NotAFile { path }),
+        Ok(_) => Ok(path),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Err(Error::Missing { path }),
+        Err(source) => Err(Error::File { doing: "open the ledger", path, source }),
     }
+}
+
+/// Refuses a file that is not a ledger of this schema.
+pub(crate) fn must_be_ours(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let path = path.to_path_buf();
+    match schema::kind(connection).map_err(|source| fault(&path, source))? {
+        Kind::Blank => Err(Error::Missing { path }),
+        Kind::Foreign => {
+            let why = "it is a database of another program".to_owned();
+            Err(Error::Unreadable { path, why })
+        }
+        Kind::Ours(found) => match usize::try_from(found).map(|v| v.cmp(&STEPS.len())) {
+            Ok(Ordering::Equal) => Ok(()),
+            Ok(Ordering::Less) => Err(Error::Older { path, found }),
+            _ => Err(newer(&path, found)),
+        },
+    }
+}
+
+fn fault(path: &Path, source: rusqlite::Error) -> Error {
+    reading("read", path, source)
 }

@@ -112,7 +112,7 @@ pub(crate) fn put(path: &Path, bytes: &[u8]) {
 }
 
 /// The user without rights.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 /// Runs the closure without a root's rights, in a folder that stays whose it is.
 pub(crate) fn without_rights<T: Send>(work: impl FnOnce() -> T + Send) -> T {
