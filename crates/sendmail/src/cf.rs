@@ -30,6 +30,9 @@ const MAX_BYTES: u64 = 8 << 20;
 /// Maps beneath one `sequence`, at most (sendmail itself takes 12 in one).
 const MAX_MEMBERS: usize = 64;
 
+/// The longest version of a cf that is kept, in bytes.
+const VERSION_MAX: usize = 100;
+
 /// What a `sendmail.cf` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cf {
@@ -37,6 +40,11 @@ pub struct Cf {
     pub access: Option<MapLine>,
     /// `O TLSFallbacktoClear`: sendmail (8.16.1 and later) goes on in clear by itself after a failed handshake.
     pub tls_fallback_to_clear: bool,
+    /// `O DANE`: sendmail (8.16.1 and later, if built with it) requires TLS where the DNS says so (RFC 7672).
+    pub dane: bool,
+    /// `DZ`: the version of the cf, which names the sendmail it was made with: `8.17.1.9/Debian-2+deb12u2`. Printable
+    /// ASCII, at most 100 bytes; none if the file has none, or something else.
+    pub version: Option<String>,
     /// `O TrustedUser`: who owns the maps that makemap makes as root. A name or a number.
     pub trusted_user: Option<String>,
     /// `Dj`: the host's own name, where it stands in the file as plain text (else sendmail finds it at run time).
@@ -133,6 +141,8 @@ impl Cf {
                 Some((b'D', rest)) => {
                     if let Some(value) = of_macro(rest, b'j') {
                         cf.host_name = plain_words(value).next();
+                    } else if let Some(value) = of_macro(rest, b'Z') {
+                        cf.version = plain_words(value).next().filter(|v| v.len() <= VERSION_MAX);
                     }
                 }
                 Some((b'C', rest)) => {
@@ -163,7 +173,9 @@ impl Cf {
         let name = trim_end_blanks(name);
         let value = value.strip_prefix(b"=").unwrap_or_default().trim_ascii();
         if is_option(name, "TLSFallbacktoClear", "TLSF") {
-            self.tls_fallback_to_clear = value.first().is_none_or(|b| b"tTyY".contains(b));
+            self.tls_fallback_to_clear = is_true(value);
+        } else if is_option(name, "DANE", "DAN") {
+            self.dane = is_true(value) || value.eq_ignore_ascii_case(b"always");
         } else if is_option(name, "TrustedUser", "Tru") {
             self.trusted_user = plain_words(value).next();
         }
@@ -299,6 +311,11 @@ fn without_comment(line: &[u8]) -> Vec<u8> {
 fn is_option(name: &[u8], option: &str, least: &str) -> bool {
     name.len() >= least.len()
         && option.as_bytes().get(..name.len()).is_some_and(|cut| cut.eq_ignore_ascii_case(name))
+}
+
+/// Whether the value of an option is a true one.
+fn is_true(value: &[u8]) -> bool {
+    value.first().is_none_or(|b| b"tTyY".contains(b))
 }
 
 /// What follows the macro or class `name` (`j` or `{j}`) in a D, C or F line.

@@ -110,6 +110,40 @@ fn the_fallback() {
 }
 
 #[test]
+fn dane() {
+    fn check(text: &str, expect: bool) {
+        assert_eq!(parse(text).expect("parses").dane, expect, "{text}");
+    }
+    check("", false);
+    check("O DANE=true", true);
+    check("O DANE", true);
+    check("O dan = Yes", true);
+    check("O DANE=always", true);
+    check("O DANE=false", false);
+    check("O DANE=true\nO DANE=no", false);
+    check("O DA=true", false); // DaemonPortOptions, DataFileBufferSize
+    check("O DaemonPortOptions=true", false);
+    check("ODANE=true", false); // the option D
+    check("#O DANE", false);
+}
+
+#[test]
+fn the_version() {
+    let check = |text: &str, expect: Option<&str>| {
+        assert_eq!(parse(text).expect("parses").version.as_deref(), expect, "{text}");
+    };
+    check("", None);
+    check("DZ8.17.1.9/Debian-2+deb12u2", Some("8.17.1.9/Debian-2+deb12u2"));
+    check("D{Z}8.18.1 # mine", Some("8.18.1"));
+    check("DZ8.17.1\nDZ8.18.1\n", Some("8.18.1"));
+    check("DZ$X", None);
+    check("DZ\u{e9}", None);
+    check("DZ", None);
+    check(&format!("DZ{}", "8".repeat(VERSION_MAX)), Some(&*"8".repeat(VERSION_MAX)));
+    check(&format!("DZ{}", "8".repeat(VERSION_MAX + 1)), None);
+}
+
+#[test]
 fn the_host() {
     let cf = parse(
         "Cwlocalhost a.example\nC{w}b.example $j\nCzother\nFw/etc/mail/local-host-names %[^\\#]\n\
