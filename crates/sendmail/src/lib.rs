@@ -4,4 +4,5 @@
 pub mod cf;
 pub mod child;
 pub mod holders;
+pub mod own;
 pub mod prove;

@@ -197,7 +197,7 @@ fn trace(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// What `-bt` prints at its start, between commands and after a failed ruleset.
-fn is_banner(line: &[u8]) -> bool {
+pub(crate) fn is_banner(line: &[u8]) -> bool {
     let known: [&[u8]; 4] =
         [b"ADDRESS TEST MODE", b"Enter <ruleset>", b"WARNING: local host name", b"== Ruleset"];
     line.trim_ascii().is_empty() || known.iter().any(|start| line.starts_with(start))
@@ -217,7 +217,7 @@ fn squeezed(text: &[u8]) -> Vec<u8> {
 }
 
 /// The text with everything but printable ASCII escaped, at most [`SAID_CAP`] characters.
-fn printable(text: &[u8]) -> String {
+pub(crate) fn printable(text: &[u8]) -> String {
     let text = text.trim_ascii();
     text.escape_ascii().map(char::from).take(SAID_CAP).collect::<String>().replace("\\\"", "\"")
 }
