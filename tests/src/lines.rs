@@ -18,7 +18,8 @@ impl Failure {
         let prefix = prefix(pid);
         Self {
             ruleset: format!(
-                "{prefix}ruleset=tls_server, arg1=SOFTWARE, relay={relay}, reject=454 4.7.0 TLS handshake failed.\n"
+                "{prefix}STARTTLS=client, error: connect failed=-1, reason=wrong version number, SSL_error=1, errno=0, retry=-1\n\
+                 {prefix}ruleset=tls_server, arg1=SOFTWARE, relay={relay}, reject=454 4.7.0 TLS handshake failed.\n"
             ),
             delivery: format!(
                 "{prefix}6ANBUDwd{pid:06}: to=<u@example.org>, delay=00:00:00, xdelay=00:00:00, mailer=esmtp, \

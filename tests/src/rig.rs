@@ -48,6 +48,7 @@ impl Rig {
     pub fn new() -> Result<Self> {
         let rig = Self { folder: tempfile::tempdir()? };
         rig.write("access", ACCESS)?;
+        rig.write("sendmail.cf", "Djown.host.example\n")?;
         rig.config("")?;
         Ok(rig)
     }

@@ -27,7 +27,7 @@ const SOON: Duration = Duration::from_secs(20);
 /// What failed for the map's sake is tried again every minute.
 const RETRIED: Duration = Duration::from_secs(90);
 
-const ARMED: &str = "dry_run = false\n[policy]\nfailures = 3\nmin_span = \"0s\"\n";
+const ARMED: &str = "dry_run = false\n[policy]\nfailures = 3\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
 const ENTRY: &str = "Try_TLS:192.0.2.1\tNO";
 const ACTIVE: &str = "INFO active relay=mx.example.org";
 

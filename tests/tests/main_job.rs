@@ -13,7 +13,7 @@ use tests::trytlsd::Trytlsd;
 const SOON: Duration = Duration::from_secs(40);
 
 /// Writes after two stuck attempts. The bed's peers live on loopback, which is on the never-list by default.
-const ARMED: &str = "dry_run = false\n[policy]\nfailures = 2\nmin_span = \"0s\"\nnever = []\n";
+const ARMED: &str = "dry_run = false\n[policy]\nfailures = 2\nmin_span = \"0s\"\nnever = []\n[guards]\nweak_min_span = \"0s\"\nburst_share = 0\nburst_relays = 0\ntrusted_min_span = \"0s\"\n";
 
 /// The entries in the access file, without comments.
 fn entries(bed: &Bed) -> Vec<String> {

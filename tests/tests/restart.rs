@@ -13,7 +13,7 @@ use tests::lines::{Failure, failure};
 use tests::rig::{ACCESS, Rig, Running};
 
 /// Three failures make an entry, however close together; the access file is looked at all the time.
-const ARMED: &str = "dry_run = false\n[policy]\nfailures = 3\nmin_span = \"0s\"\n";
+const ARMED: &str = "dry_run = false\n[policy]\nfailures = 3\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
 
 const LOOKED_AT: &str = "[access]\nlook_every = \"1s\"\n";
 

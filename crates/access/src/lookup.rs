@@ -132,6 +132,23 @@ impl Entries {
         keys.filter_map(|key| std::str::from_utf8(key).ok()?.parse().ok())
     }
 
+    /// The first line under `TLS_Rcpt:`, if there is one.
+    pub fn any_tls_rcpt(&self) -> Option<Hit<'_>> {
+        self.first_line(|_| true)
+    }
+
+    /// The first line under `TLS_Rcpt:` whose key, without the tag, fits.
+    fn first_line(&self, fits: impl Fn(&[u8]) -> bool) -> Option<Hit<'_>> {
+        let of_tag = |key: &[u8]| key.strip_prefix(TLS_RCPT.as_bytes()).is_some_and(&fits);
+        let (key, entry) = self
+            .by_key
+            .iter()
+            .filter(|(key, entry)| of_tag(key) && meaning(&entry.value) != Meaning::Miss)
+            .min_by_key(|(_, entry)| entry.line_no)?;
+        let Entry { line_no, value, raw } = entry;
+        Some(Hit { line_no: *line_no, key, value, raw, step: Step::Name })
+    }
+
     /// Whether there is an entry with this key: tag and all, folded to lower case.
     pub fn contains(&self, folded: &[u8]) -> bool {
         self.by_key.contains_key(folded)
@@ -191,6 +208,18 @@ pub fn lookup_recipient<'a>(entries: &'a Entries, recipient: &str) -> Option<Hit
     keys.extend(domain.into_iter().flat_map(name_steps).map(|name| (Step::Parent, name)));
     keys.push((Step::Bare, String::new()));
     first(entries, TLS_RCPT, keys.into_iter())
+}
+
+/// What sendmail may find under `TLS_Rcpt:` for some recipient of a domain: an entry for any of its users, for the domain
+/// and its parents, for a user at any domain, the bare tag. `domain` in lower case; empty for a recipient without one.
+pub fn lookup_recipients_of<'a>(entries: &'a Entries, domain: &str) -> Option<Hit<'a>> {
+    let users = |at: &str| entries.first_line(|key| key.ends_with(at.as_bytes()));
+    let of_domain = (!domain.is_empty()).then(|| users(&format!("@{domain}"))).flatten();
+    let names = || name_steps(domain).into_iter().map(|name| (Step::Parent, name));
+    of_domain
+        .or_else(|| first(entries, TLS_RCPT, names()))
+        .or_else(|| users("@"))
+        .or_else(|| first(entries, TLS_RCPT, std::iter::once((Step::Bare, String::new()))))
 }
 
 /// Whether sendmail would come to `Try_TLS:<key>` when it looks up this server, if nothing before it hits.
@@ -365,6 +394,30 @@ mod tests {
         check("TLS_Rcpt:v@a.example VERIFY", "u@a.example", None);
         check("TLS_Rcpt:a.example VERIFY", "u@b.example", None);
         check("Try_TLS:a.example NO", "u@a.example", None);
+    }
+
+    /// Whoever the user is.
+    #[test]
+    fn recipients_of_a_domain() {
+        let check = |line: &str, domain: &str, expect: bool| {
+            let entries = Entries::parse(line.as_bytes());
+            let hit = lookup_recipients_of(&entries, domain);
+            assert_eq!(hit.is_some(), expect, "{line} {domain}");
+            assert!(hit.is_none() || entries.any_tls_rcpt() == hit || hit.unwrap().line_no == 1);
+        };
+        check("TLS_Rcpt:u@a.example VERIFY", "a.example", true);
+        check("TLS_Rcpt:U@A.example VERIFY", "a.example", true);
+        check("TLS_Rcpt:u@b.example VERIFY", "a.example", false);
+        check("TLS_Rcpt:u@sub.a.example VERIFY", "a.example", false);
+        check("TLS_Rcpt:a.example VERIFY", "sub.a.example", true);
+        check("TLS_Rcpt:example ENCR:128", "a.example", true);
+        check("TLS_Rcpt:xa.example VERIFY", "a.example", false);
+        check("TLS_Rcpt:u@ VERIFY", "a.example", true);
+        check("TLS_Rcpt: VERIFY", "a.example", true);
+        check("TLS_Rcpt: VERIFY", "", true);
+        check("TLS_Rcpt:a.example VERIFY", "", false);
+        check("TLS_Srv:a.example VERIFY", "a.example", false);
+        assert_eq!(Entries::parse(b"Try_TLS:x NO").any_tls_rcpt(), None);
     }
 
     #[test]

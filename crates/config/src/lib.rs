@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use policy::never::{NeverItem, NeverList};
-use policy::rules::Rules;
+use policy::rules::{self, Rules};
 use serde::Deserialize;
 
 use self::section::section;
@@ -103,6 +103,8 @@ section!(
     weak_min_span: Span = Span::seconds(6 * 3600),
     /// How long a success is remembered.
     trusted_for: Span = Span::seconds(30 * 86_400),
+    /// How long a relay whose TLS worked within `trusted_for` must have failed.
+    trusted_min_span: Span = Span::seconds(3 * 86_400),
     /// Relays failing at once that point at ourselves.
     burst_relays: Within<0, 1_000_000> = Within(20),
     /// Failing share of all attempts that points at ourselves.
@@ -295,6 +297,15 @@ impl Config {
             hold_off: self.policy.hold_off.0,
             put_back_every: self.access.put_back_every.0,
             max_relays: usize::try_from(self.policy.max_relays.0).unwrap_or(usize::MAX),
+            guards: rules::Guards {
+                weak_min_span: self.guards.weak_min_span.0,
+                trusted_for: self.guards.trusted_for.0,
+                trusted_min_span: self.guards.trusted_min_span.0,
+                burst_relays: self.guards.burst_relays.0,
+                burst_share: self.guards.burst_share.0,
+                max_entries: self.guards.max_entries.0,
+                max_per_hour: self.guards.max_per_hour.0,
+            },
         }
     }
 
@@ -322,15 +333,7 @@ impl Config {
     }
 
     /// The keys that are accepted and do nothing yet.
-    pub const IDLE_KEYS: &[&str] = &[
-        "[policy] probe",
-        "[guards] weak_min_span",
-        "[guards] trusted_for",
-        "[guards] burst_relays",
-        "[guards] burst_share",
-        "[guards] max_entries",
-        "[guards] max_per_hour",
-    ];
+    pub const IDLE_KEYS: &[&str] = &["[policy] probe"];
 }
 
 /// `trytlsd.d/*.toml` beside `trytlsd.toml`, sorted by name; none if there is no such folder.

@@ -113,12 +113,8 @@ impl<P: RuntimeProvider> Resolver<P> {
                 }
                 (Fact::Ptr(address, answer), keep)
             }
-            Question::Tlsa(name) => {
-                (Fact::Tlsa(name.clone(), Answer::Unknown("not asked".into())), Keep::Unknown)
-            }
-            Question::Sts(domain) => {
-                (Fact::Sts(domain.clone(), Answer::Unknown("not asked".into())), Keep::Unknown)
-            }
+            Question::Tlsa(name) => (Fact::Tlsa(name.clone(), Answer::NotAsked), Keep::Unknown),
+            Question::Sts(domain) => (Fact::Sts(domain.clone(), Answer::NotAsked), Keep::Unknown),
         };
         let now = Instant::now();
         lock(&self.memory).cache.put(question.clone(), fact.clone(), now, keep.as_duration());

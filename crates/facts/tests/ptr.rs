@@ -29,7 +29,7 @@ fn question(address: &str) -> Question {
 
 /// An answer in short: names with `+` if confirmed and `-` if not, or `? why`.
 fn short(fact: &Fact, address: &str) -> String {
-    let Fact::Ptr(about, answer) = fact;
+    let Fact::Ptr(about, answer) = fact else { panic!("{fact:?}") };
     assert_eq!(*about, address.parse::<IpAddr>().expect("address"));
     match answer {
         Answer::Known(ptr) => {

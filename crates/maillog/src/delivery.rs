@@ -8,17 +8,17 @@
 //! where `reply=` comes before it, only the class of `dsn=`. What a line says is believed only of a process that is
 //! known to have failed with TLS (see [`crate::joiner`]); a Deferred line alone proves nothing.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use memchr::memmem;
 
 use crate::cursor::{Cursor, text};
+use crate::event::Recipients;
 use crate::flaw::Flaw;
 use crate::relay::bracketed_address;
 
-/// How many recipients of a line are kept.
-const MOST_RECIPIENTS: usize = 16;
+/// How many recipients of a line are kept: a line of syslog has hardly room for more.
+const MOST_RECIPIENTS: usize = 64;
 
 /// What became of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) queue_id: &'a str,
     /// The list of recipients.
     pub(crate) to: &'a [u8],
+    /// Whether sendmail says that there are more (`, [more]`).
+    pub(crate) more: bool,
     /// The host, verbatim: with a dot at its end, maybe cut in its middle.
     pub(crate) relay: &'a [u8],
     pub(crate) address: Option<IpAddr>,
@@ -58,18 +60,18 @@ impl<'a> Delivery<'a> {
         host && unconnected && !self.has_reply && self.tail == b"Deferred"
     }
 
-    /// The recipients, at most 16, their angle brackets cut.
-    pub(crate) fn recipients(&self) -> Vec<Cow<'a, str>> {
+    /// The recipients, at most 64, their angle brackets cut.
+    pub(crate) fn recipients(&self) -> Recipients<'a> {
         let mut rest = self.to;
-        let mut recipients = Vec::new();
-        while !rest.is_empty() && recipients.len() < MOST_RECIPIENTS {
+        let mut list = Vec::new();
+        while !rest.is_empty() && list.len() < MOST_RECIPIENTS {
             let end = next_comma(rest, 0).unwrap_or(rest.len());
             let (recipient, after) = rest.split_at(end);
             let inner = recipient.strip_prefix(b"<").and_then(|r| r.strip_suffix(b">"));
-            recipients.push(text(inner.unwrap_or(recipient)));
+            list.push(text(inner.unwrap_or(recipient)));
             rest = after.get(1..).unwrap_or_default();
         }
-        recipients
+        Recipients { list, more: self.more || !rest.is_empty() }
     }
 }
 
@@ -87,7 +89,7 @@ pub(crate) fn read(message: &[u8]) -> Result<Delivery<'_>, Flaw> {
     let mut cursor = Cursor::new(rest);
     cursor.expect("to=")?;
     let to = cursor.take(end_of_list(cursor.rest(), b" ").ok_or(Flaw::OpenList)?);
-    cursor.skip(", [more]");
+    let more = cursor.skip(", [more]");
     if cursor.skip(", ctladdr=") {
         // sendmail cuts a long one in its middle, so its quotes may be odd.
         let end = end_of_list(cursor.rest(), b" delay=")
@@ -118,7 +120,7 @@ pub(crate) fn read(message: &[u8]) -> Result<Delivery<'_>, Flaw> {
     }
     let tail = cursor.rest();
     let outcome = if has_reply { outcome_of_dsn(dsn) } else { outcome_of_stat(tail) };
-    Ok(Delivery { queue_id, to, relay, address, dsn, has_reply, tail, outcome })
+    Ok(Delivery { queue_id, to, more, relay, address, dsn, has_reply, tail, outcome })
 }
 
 fn outcome_of_dsn(dsn: &[u8]) -> Outcome {
@@ -225,7 +227,7 @@ mod tests {
             Ok(d) => format!(
                 "{} {:?} {} {:?} {:?}{}",
                 d.queue_id,
-                d.recipients(),
+                d.recipients().list,
                 text(d.relay),
                 d.address.map(|a| a.to_string()),
                 d.outcome,
@@ -334,8 +336,8 @@ mod tests {
         check("a@b (x, y)", r#"["a@b (x, y)"]"#);
         check("\"open", "OpenList");
         check("<open", "OpenList");
-        let many = ["<a@b>"; 20].join(",");
-        check(&many, &format!("{:?}", ["a@b"; 16]));
+        let many = ["<a@b>"; 70].join(",");
+        check(&many, &format!("{:?}", ["a@b"; 64]));
     }
 
     #[test]

@@ -107,8 +107,17 @@ pub struct Stuck<'a> {
     pub address: Option<IpAddr>,
     /// The message.
     pub queue_id: Cow<'a, str>,
-    /// The recipients, without angle brackets; at most 16, foreign text.
-    pub recipients: Vec<Cow<'a, str>>,
+    /// Its recipients.
+    pub recipients: Recipients<'a>,
+}
+
+/// The recipients that a delivery line names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recipients<'a> {
+    /// Without angle brackets; at most 64, foreign text.
+    pub list: Vec<Cow<'a, str>>,
+    /// Whether there are more than the list has.
+    pub more: bool,
 }
 
 /// A handshake that succeeded.
@@ -129,6 +138,8 @@ pub struct Waiting<'a> {
     pub relay: Relay<'a>,
     /// The message.
     pub queue_id: Cow<'a, str>,
+    /// Its recipients.
+    pub recipients: Recipients<'a>,
 }
 
 /// An entry that was used.

@@ -127,7 +127,11 @@ impl Lines {
             && delivery.is_waiting()
             && let Some(relay) = Relay::parse_dotted(delivery.relay)
         {
-            emit(What::Waiting(Waiting { relay, queue_id: delivery.queue_id.into() }));
+            emit(What::Waiting(Waiting {
+                relay,
+                queue_id: delivery.queue_id.into(),
+                recipients: delivery.recipients(),
+            }));
         }
     }
 }

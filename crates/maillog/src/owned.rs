@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::event::{Attempt, Cause, Client, Event, Stuck, Success, TryTls, Waiting, What};
+use crate::event::{
+    Attempt, Cause, Client, Event, Recipients, Stuck, Success, TryTls, Waiting, What,
+};
 use crate::kinds::Kinds;
 
 fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
@@ -72,7 +74,7 @@ impl Stuck<'_> {
             attempt: attempt.into_owned(),
             address,
             queue_id: owned(queue_id),
-            recipients: recipients.into_iter().map(owned).collect(),
+            recipients: recipients.into_owned(),
         }
     }
 }
@@ -85,10 +87,22 @@ impl Success<'_> {
     }
 }
 
+impl Recipients<'_> {
+    /// The same, free of the text it was read from.
+    pub fn into_owned(self) -> Recipients<'static> {
+        Recipients { list: self.list.into_iter().map(owned).collect(), more: self.more }
+    }
+}
+
 impl Waiting<'_> {
     /// The same, its text copied.
     pub fn into_owned(self) -> Waiting<'static> {
-        Waiting { relay: self.relay.into_owned(), queue_id: owned(self.queue_id) }
+        let Self { relay, queue_id, recipients } = self;
+        Waiting {
+            relay: relay.into_owned(),
+            queue_id: owned(queue_id),
+            recipients: recipients.into_owned(),
+        }
     }
 }
 

@@ -225,8 +225,12 @@ fn delivery<'a>(
 ) -> Result<Judgement, Flaw> {
     let line = delivery::read(message)?;
     fields.push(field("queue id", line.queue_id));
-    for recipient in line.recipients() {
+    let recipients = line.recipients();
+    for recipient in recipients.list {
         fields.push(Field { name: "to", text: recipient, note: Some("foreign text") });
+    }
+    if recipients.more {
+        fields.push(field("to", "and more"));
     }
     let note = ends_of_cut(line.relay).map(|_| "cut to 18 + ... + 18 bytes: never a key");
     fields.push(Field { name: "relay", text: text(line.relay), note });

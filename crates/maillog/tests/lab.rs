@@ -177,7 +177,7 @@ fn interleaved_deliveries() {
             }
             What::Stuck(stuck) => {
                 addresses += u32::from(stuck.address.is_some());
-                assert_eq!(stuck.recipients.len(), 1);
+                assert_eq!(stuck.recipients.list.len(), 1);
                 counts.entry(stuck.attempt.relay.to_string()).or_default().1 += 1;
             }
             What::Success(_) => successes += 1,

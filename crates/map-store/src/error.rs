@@ -162,6 +162,12 @@ pub enum Error {
         /// What it wrote to standard error, escaped.
         said: String,
     },
+    /// Others changed the access file since it was looked at, and what was decided by it may not hold.
+    #[error("others changed the access file {} since it was looked at", .path.display())]
+    Overtaken {
+        /// The access file.
+        path: PathBuf,
+    },
     /// The admin saved the access file again and again while the map was being built.
     #[error("others changed the access file {} {tries} times in a row meanwhile", .path.display())]
     Changing {

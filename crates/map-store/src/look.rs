@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use access::block::{self, Oddity};
-use access::key::Key;
+use access::lookup::Entries;
 use access::managed::Managed;
 
 use crate::digest::Digest;
@@ -41,8 +41,8 @@ pub struct Look {
     /// A sign of all lines outside our block (empty ones do not count). Keep it as text in the ledger: the same text
     /// gives the same sign after a restart.
     pub rest: Digest,
-    /// Keys for which the admin has a line `Try_TLS:<key>` of his own, whatever it says; sorted.
-    pub admins: Vec<Key>,
+    /// The admin's own lines outside our block, as far as they matter to TLS.
+    pub admins: Entries,
     /// What is odd about our block.
     pub oddities: Vec<Oddity>,
     /// How the map stands to the text.
@@ -145,13 +145,11 @@ impl FileStore {
         let now = self.stand(&source)?;
         let map = self.map_is(&source, &now)?;
         let block = block::parse(&source.text);
-        let mut admins: Vec<Key> = block.admins.try_tls_keys().collect();
-        admins.sort();
         Ok(Looked::Found(Box::new(Look {
             ours: block.managed,
             block: block::is_there(&source.text),
             rest: Digest::of_rest(&source.text),
-            admins,
+            admins: block.admins,
             oddities: block.oddities,
             map,
             known: now,

@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 use access::key::Key;
 use access::managed::Managed;
 
+use crate::digest::Digest;
 use crate::displaced::Displaced;
 use crate::left;
 use crate::live::{LiveMap, Tended};
@@ -150,9 +151,32 @@ impl FileStore {
     /// # Errors
     /// See [`Error`]. The access file then holds what it held before.
     pub fn apply(&mut self, add: &[Managed], remove: &[Key]) -> Result<Applied, Error> {
+        self.change(add, remove, None)
+    }
+
+    /// The same, if all lines outside our block are still those of the sign (see [`crate::Look::rest`]): what was decided
+    /// by them may not hold for others.
+    ///
+    /// # Errors
+    /// [`Error::Overtaken`] if they are not; nothing is changed then. Else as [`FileStore::apply`].
+    pub fn apply_over(
+        &mut self,
+        rest: &str,
+        add: &[Managed],
+        remove: &[Key],
+    ) -> Result<Applied, Error> {
+        self.change(add, remove, Some(rest))
+    }
+
+    fn change(
+        &mut self,
+        add: &[Managed],
+        remove: &[Key],
+        rest: Option<&str>,
+    ) -> Result<Applied, Error> {
         let mut done = None;
         for _ in 0..TRIES {
-            match self.round(add, remove) {
+            match self.round(add, remove, rest.filter(|_| done.is_none())) {
                 Ok(None) => {
                     tracing::info!("the access file was saved by others meanwhile; again");
                 }
@@ -175,12 +199,20 @@ impl FileStore {
     }
 
     /// Makes the change, unless the admin saved meanwhile (`None`); and whether something was brought in afterwards.
-    fn round(&mut self, add: &[Managed], remove: &[Key]) -> Result<Option<(Applied, bool)>, Error> {
+    fn round(
+        &mut self,
+        add: &[Managed],
+        remove: &[Key],
+        rest: Option<&str>,
+    ) -> Result<Option<(Applied, bool)>, Error> {
         let source = self.source()?;
         let _locks = self.lock(&source)?;
         self.rescue();
         // Under the lock: another trytlsd may have been at work until now.
         let source = self.settled()?;
+        if rest.is_some_and(|rest| Digest::of_rest(&source.text).to_string() != rest) {
+            return Err(Error::Overtaken { path: source.path });
+        }
         let plan = Plan::of(&source.text, add, remove)?;
         Ok(self.attempt(&source, plan)?.map(|applied| (applied, self.rescue())))
     }

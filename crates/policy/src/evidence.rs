@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
+use maillog::event::{Cause, CauseKind};
 use serde::{Deserialize, Serialize};
 
 use crate::few::Few;
@@ -24,6 +25,10 @@ pub struct Evidence {
     moments: Few<Moment>,
     /// In the order they were first seen.
     addresses: Few<Seen>,
+    /// The second since 1970 at which the run of failures began: since then no success, and no gap longer than the
+    /// window. 0 if there is none.
+    #[serde(default)]
+    began: u32,
 }
 
 /// An address, and the second since 1970 at which mail was last stuck there. Saved as a pair.
@@ -46,23 +51,44 @@ impl From<Seen> for (IpAddr, u32) {
     }
 }
 
-/// A second since 1970, and the number of stuck attempts that it stands for. Saved as a pair.
+/// A second since 1970, and the number of stuck attempts that it stands for; how many of them are strong. Saved as a
+/// triple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(u32, u32)", into = "(u32, u32)")]
+#[serde(from = "(u32, u32, u32)", into = "(u32, u32, u32)")]
 struct Moment {
     second: u32,
     attempts: u32,
+    strong: u32,
 }
 
-impl From<(u32, u32)> for Moment {
-    fn from((second, attempts): (u32, u32)) -> Self {
-        Self { second, attempts }
+impl From<(u32, u32, u32)> for Moment {
+    fn from((second, attempts, strong): (u32, u32, u32)) -> Self {
+        Self { second, attempts, strong: strong.min(attempts) }
     }
 }
 
-impl From<Moment> for (u32, u32) {
+impl From<Moment> for (u32, u32, u32) {
     fn from(moment: Moment) -> Self {
-        (moment.second, moment.attempts)
+        (moment.second, moment.attempts, moment.strong)
+    }
+}
+
+/// How much a stuck attempt proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strength {
+    /// TLS itself broke: an alert, a version, garbage.
+    Strong,
+    /// A reset, a close or a time-out, which any network does too; or nobody knows what it was.
+    Weak,
+}
+
+impl Strength {
+    /// By the `STARTTLS=client, error:` line.
+    pub fn of(cause: Option<&Cause<'_>>) -> Self {
+        match cause.map(|cause| cause.kind) {
+            Some(CauseKind::Handshake) => Self::Strong,
+            Some(CauseKind::Network) | None => Self::Weak,
+        }
     }
 }
 
@@ -75,16 +101,35 @@ pub struct Weight {
     pub span: SignedDuration,
     /// Whether both rules are met.
     pub enough: bool,
+    /// How many of them are strong.
+    pub strong: u32,
+    /// Whether the strong ones alone meet both rules.
+    pub strong_enough: bool,
 }
 
 impl Evidence {
     /// Adds a stuck attempt. One that is older than the last (a log that is not in order) is put in its place.
-    pub fn add(&mut self, at: Timestamp, address: Option<IpAddr>) {
+    /// A gap that is longer than `window` begins a new run.
+    pub fn add(
+        &mut self,
+        at: Timestamp,
+        address: Option<IpAddr>,
+        strength: Strength,
+        window: SignedDuration,
+    ) {
         let second = seconds(at);
+        let strong = u32::from(strength == Strength::Strong);
+        let gap = self.last().map(|last| i64::from(second) - i64::from(last));
+        if self.began == 0 || gap.is_none_or(|gap| gap > window.as_secs()) {
+            self.began = second;
+        }
         let moments = self.moments.as_mut_slice();
         match moments.binary_search_by_key(&second, |m| m.second) {
-            Ok(here) => moments[here].attempts = moments[here].attempts.saturating_add(1),
-            Err(here) => self.moments.insert(here, Moment { second, attempts: 1 }),
+            Ok(here) => {
+                moments[here].attempts = moments[here].attempts.saturating_add(1);
+                moments[here].strong = moments[here].strong.saturating_add(strong);
+            }
+            Err(here) => self.moments.insert(here, Moment { second, attempts: 1, strong }),
         }
         if self.moments.as_slice().len() > STAMPS {
             self.merge_closest();
@@ -99,6 +144,11 @@ impl Evidence {
         self.moments.as_slice().last().map(|moment| moment.second)
     }
 
+    /// When the unbroken run of failures began, in seconds since 1970; none if there is none.
+    pub fn began(&self) -> Option<u32> {
+        (self.began != 0).then_some(self.began)
+    }
+
     /// The addresses at which mail was stuck, in the order they were seen.
     pub fn addresses(&self) -> Vec<IpAddr> {
         self.addresses.as_slice().iter().map(|seen| seen.address).collect()
@@ -110,16 +160,24 @@ impl Evidence {
         let oldest = i64::from(seconds(now)) - rules.window.as_secs();
         self.moments.retain(|m| i64::from(m.second) > oldest);
         self.addresses.retain(|seen| i64::from(seen.second) > oldest);
+        if self.moments.as_slice().is_empty() {
+            self.began = 0;
+        }
         let all = self.moments.as_slice();
         let moments = &all[..all.partition_point(|m| m.second <= seconds(now))];
         let stuck = moments.iter().fold(0, |sum: u32, m| sum.saturating_add(m.attempts));
-        let span = match (moments.first(), moments.last()) {
-            (Some(first), Some(last)) => {
-                SignedDuration::from_secs(i64::from(last.second) - i64::from(first.second))
-            }
-            _ => SignedDuration::ZERO,
-        };
-        Weight { stuck, span, enough: stuck >= rules.failures && span >= rules.min_span }
+        let strong = moments.iter().fold(0, |sum: u32, m| sum.saturating_add(m.strong));
+        let span = span(moments.iter());
+        let strong_span = span_of_strong(moments);
+        let meets =
+            |count: u32, span: SignedDuration| count >= rules.failures && span >= rules.min_span;
+        Weight {
+            stuck,
+            span,
+            enough: meets(stuck, span),
+            strong,
+            strong_enough: meets(strong, strong_span),
+        }
     }
 
     /// With no more than is ever kept, and in order: what is read back may have been changed.
@@ -169,7 +227,19 @@ impl Evidence {
         let Some(earlier) = self.moments.remove(at - 1) else { return };
         let later = &mut self.moments.as_mut_slice()[at - 1];
         later.attempts = later.attempts.saturating_add(earlier.attempts);
+        later.strong = later.strong.saturating_add(earlier.strong);
     }
+}
+
+fn span_of_strong(moments: &[Moment]) -> SignedDuration {
+    span(moments.iter().filter(|moment| moment.strong > 0))
+}
+
+/// From the first to the last.
+fn span<'a>(mut moments: impl DoubleEndedIterator<Item = &'a Moment>) -> SignedDuration {
+    let Some(first) = moments.next() else { return SignedDuration::ZERO };
+    let last = moments.next_back().unwrap_or(first);
+    SignedDuration::from_secs(i64::from(last.second) - i64::from(first.second))
 }
 
 /// Whole seconds since 1970, clamped to what 32 bits hold (until 2106).
@@ -192,7 +262,7 @@ mod tests {
         let check = |minutes: &[i64], expect: bool| {
             let rules = Rules::default();
             let mut evidence = Evidence::default();
-            minutes.iter().for_each(|m| evidence.add(at(*m), None));
+            minutes.iter().for_each(|m| evidence.add(at(*m), None, Strength::Strong, rules.window));
             let weight = evidence.weigh(&rules, at(*minutes.last().unwrap()));
             assert_eq!(weight.enough, expect, "{minutes:?}: {weight:?}");
         };
@@ -215,7 +285,7 @@ mod tests {
             sorted.sort_unstable();
             let now = *sorted.last().unwrap();
             let mut evidence = Evidence::default();
-            sorted.iter().for_each(|m| evidence.add(at(*m), None));
+            sorted.iter().for_each(|m| evidence.add(at(*m), None, Strength::Strong, rules.window));
             let weight = evidence.weigh(&rules, at(now));
             let within: Vec<_> = sorted.iter().filter(|m| **m > now - 24 * 60).collect();
             let span = now - **within.first().unwrap();

@@ -1,7 +1,12 @@
 //! Why a candidate is held: the guard that speaks, and the fact it rests on.
 
+use std::fmt;
 use std::net::IpAddr;
 
+use jiff::{SignedDuration, Timestamp};
+
+use crate::guard::Guard;
+use crate::handshake::Handshake;
 use crate::never::NeverItem;
 
 /// The reason of a hold.
@@ -10,6 +15,95 @@ pub enum Hold {
     /// The never-list covers the relay.
     #[error("the never-list has {0}")]
     Never(NeverItem),
+    /// The relay is this host.
+    #[error("{0} is this host's own name")]
+    OwnHost(Box<str>),
+    /// The host's own names are not known.
+    #[error("this host's own names are unknown: {0}")]
+    OwnHostUnknown(Box<str>),
+    /// The access file could not be read, so nobody knows what the admin said.
+    #[error("the access file is unknown: {0}")]
+    AccessUnknown(Box<str>),
+    /// The admin has an entry that covers the relay, whatever it says.
+    #[error("the admin's own entry covers it: {0}")]
+    AdminTryTls(Line),
+    /// The admin requires TLS for a recipient: with Try_TLS the mail would bounce.
+    #[error("{} would bounce: {line}", recipients(domain))]
+    TlsRcpt {
+        /// The recipient's domain; empty for one without.
+        domain: Box<str>,
+        /// The entry.
+        line: Line,
+    },
+    /// More recipients than are remembered, and the admin requires TLS for some.
+    #[error(
+        "it has more recipients than are remembered, and the access file has TLS_Rcpt: entries ({0})"
+    )]
+    TlsRcptUnknown(Line),
+    /// The admin requires TLS of the relay: with Try_TLS the mail would be deferred all the same.
+    #[error("TLS is required of it: {0}")]
+    TlsSrv(Line),
+    /// sendmail itself has warned of it.
+    #[error("sendmail warned at {0:.0} that DANE is configured for it")]
+    DaneWarned(Timestamp),
+    /// DNSSEC proves that it has TLSA records.
+    #[error("DNSSEC proves TLSA records for {0} (DANE)")]
+    DaneSecure(Box<str>),
+    /// Whether it has is not known.
+    #[error("whether it uses DANE is unknown: {0}")]
+    DaneUnknown(Box<str>),
+    /// A recipient's domain enforces MTA-STS.
+    #[error("{0} enforces MTA-STS")]
+    StsEnforced(Box<str>),
+    /// Whether it does is not known.
+    #[error("whether {0} enforces MTA-STS is unknown: {1}")]
+    StsUnknown(Box<str>, Box<str>),
+    /// More recipients' domains than are remembered.
+    #[error(
+        "it has more recipients' domains than are remembered; whether all do without MTA-STS is unknown"
+    )]
+    StsTooMany,
+    /// TLS with it worked lately, and it has not failed for long enough since.
+    #[error(
+        "TLS with it worked at {at:.0} ({}, verify={}); it must fail for {wanted:#} without a success, so far {failing:#}",
+        .handshake.version(), .handshake.verify()
+    )]
+    WorkedLately {
+        /// When.
+        at: Timestamp,
+        /// How.
+        handshake: Handshake,
+        /// How long it has failed since.
+        failing: SignedDuration,
+        /// How long it must.
+        wanted: SignedDuration,
+    },
+    /// The fault seems to be ours.
+    #[error("the fault seems to be ours: {0}")]
+    OwnFault(Box<str>),
+    /// Too few of the attempts are more than resets and time-outs.
+    #[error(
+        "only {strong} of {stuck} attempts are more than resets and time-outs; those must span {wanted:#}, so far {span:#}"
+    )]
+    WeakEvidence {
+        /// Attempts that are more.
+        strong: u32,
+        /// All attempts.
+        stuck: u32,
+        /// From the first to the last.
+        span: SignedDuration,
+        /// How far that must be.
+        wanted: SignedDuration,
+    },
+    /// As many entries are in force as there may be.
+    #[error("{0} entries are in force, and there may be no more")]
+    EntriesLimit(u32),
+    /// As many new entries as there may be in an hour.
+    #[error("{0} entries were made within an hour, and there may be no more")]
+    HourLimit(u32),
+    /// sendmail goes on in clear by itself.
+    #[error("TLSFallbacktoClear is on: sendmail goes on in clear by itself")]
+    FallsBack,
     /// An MX record may hold anything; such a text is never a key.
     #[error("the relay is no plain host name")]
     NotAPlainName,
@@ -50,6 +144,28 @@ pub enum Hold {
     MapFailed(Box<str>),
 }
 
+/// A line of the access file, quoted. Foreign text, of bounded length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its number, from 1.
+    pub number: usize,
+    /// Its text.
+    pub text: Box<str>,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {} of the access file says {:?}", self.number, self.text)
+    }
+}
+
+fn recipients(domain: &str) -> String {
+    match domain {
+        "" => "mail to a recipient".to_owned(),
+        domain => format!("mail to {domain}"),
+    }
+}
+
 impl Hold {
     /// Whether both are of one kind, whatever they say besides.
     pub fn is_like(&self, other: &Self) -> bool {
@@ -59,5 +175,100 @@ impl Hold {
     /// Whether this is the operator's own word, not a doubt of ours.
     pub fn is_never(&self) -> bool {
         matches!(self, Self::Never(_))
+    }
+
+    /// Whether it rests on something that could not be found out.
+    pub fn is_unknown(&self) -> bool {
+        matches!(
+            self,
+            Self::OwnHostUnknown(_)
+                | Self::AccessUnknown(_)
+                | Self::TlsRcptUnknown(_)
+                | Self::DaneUnknown(_)
+                | Self::StsUnknown(..)
+                | Self::StsTooMany
+                | Self::PtrUnknown(_)
+        )
+    }
+
+    /// The guard that speaks; none where no key can be written, or where the map is in the way.
+    pub fn guard(&self) -> Option<Guard> {
+        Some(match self {
+            Self::Never(_) => Guard::Never,
+            Self::OwnHost(_) | Self::OwnHostUnknown(_) => Guard::OwnHost,
+            Self::AdminTryTls(_) | Self::AccessUnknown(_) | Self::Admins(_) => Guard::AdminTryTls,
+            Self::TlsRcpt { .. } | Self::TlsRcptUnknown(_) => Guard::TlsRcpt,
+            Self::TlsSrv(_) => Guard::TlsSrv,
+            Self::DaneWarned(_) | Self::DaneSecure(_) | Self::DaneUnknown(_) => Guard::Dane,
+            Self::StsEnforced(_) | Self::StsUnknown(..) | Self::StsTooMany => Guard::MtaSts,
+            Self::WorkedLately { .. } => Guard::WorkedLately,
+            Self::OwnFault(_) => Guard::OwnFault,
+            Self::WeakEvidence { .. } => Guard::WeakEvidence,
+            Self::EntriesLimit(_) | Self::HourLimit(_) => Guard::Limits,
+            Self::FallsBack => Guard::FallsBack,
+            Self::NotAPlainName
+            | Self::NameTooBroad
+            | Self::NoAddress
+            | Self::NoPtr(_)
+            | Self::PtrUnknown(_)
+            | Self::KeyWouldNotMatch { .. }
+            | Self::Refuted(_)
+            | Self::Lifted
+            | Self::TooManyKeys
+            | Self::MapFailed(_) => return None,
+        })
+    }
+
+    /// Whether an operator can overrule it. `dane`: sendmail itself does DANE.
+    ///
+    /// # Errors
+    /// What he must change instead: mail would bounce, the entry would have no effect, or it was he who forbade it.
+    pub fn overrule(&self, dane: bool) -> Result<(), &'static str> {
+        Err(match self {
+            Self::TlsRcpt { .. } | Self::TlsRcptUnknown(_) => {
+                "with TLS_Rcpt: for a recipient a Try_TLS entry makes the mail bounce; take that line out, or have the other side mend its TLS"
+            }
+            Self::AccessUnknown(_) => {
+                "the access file may require TLS for a recipient, and then the mail would bounce; make it readable"
+            }
+            Self::TlsSrv(_) => {
+                "with TLS_Srv: a Try_TLS entry only changes why the mail is deferred (or, with PERM+, makes it bounce); take that line out, or have the other side mend its TLS"
+            }
+            Self::DaneWarned(_) | Self::DaneSecure(_) if dane => {
+                "sendmail does DANE (O DANE in sendmail.cf): in clear the mail would bounce; have the other side mend its TLS"
+            }
+            Self::AdminTryTls(_) | Self::Admins(_) => {
+                "an entry of yours covers the relay, and the first match wins; change that line"
+            }
+            Self::Never(_) => "take it off the never-list ([policy] never) and reload",
+            Self::OwnHost(_) => "mail to this host itself needs no entry; look at what loops",
+            Self::FallsBack => "sendmail falls back by itself; there is nothing to do",
+            Self::NotAPlainName
+            | Self::NoAddress
+            | Self::NameTooBroad
+            | Self::NoPtr(_)
+            | Self::PtrUnknown(_)
+            | Self::KeyWouldNotMatch { .. } => {
+                "no key can be written that sendmail would look up for this relay and no other; see [access] key"
+            }
+            Self::Refuted(_) => "sendmail does not act on the entry; see what it said",
+            Self::TooManyKeys => {
+                "it comes with ever new addresses; write an entry for its name by hand"
+            }
+            Self::MapFailed(_) => "the map could not be changed; it is tried again by itself",
+            Self::OwnHostUnknown(_)
+            | Self::DaneWarned(_)
+            | Self::DaneSecure(_)
+            | Self::DaneUnknown(_)
+            | Self::StsEnforced(_)
+            | Self::StsUnknown(..)
+            | Self::StsTooMany
+            | Self::WorkedLately { .. }
+            | Self::OwnFault(_)
+            | Self::WeakEvidence { .. }
+            | Self::EntriesLimit(_)
+            | Self::HourLimit(_)
+            | Self::Lifted => return Ok(()),
+        })
     }
 }

@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 
 use access::key::Key;
+use access::lookup::Entries;
 use access::managed::Managed;
 use maillog::event::Event;
 use maillog::relay::Relay;
 
+use crate::alarm::{About, Alarm};
+use crate::approval::Approval;
 use crate::evidence::Weight;
 use crate::fact::{Fact, Question};
 use crate::hold::Hold;
@@ -37,8 +40,8 @@ pub struct Look {
     pub block: bool,
     /// Whether anything outside the block is other than when it was last looked at.
     pub rest_changed: bool,
-    /// Keys for which the admin has a line of his own outside the block.
-    pub admins: Vec<Key>,
+    /// The admin's own lines outside the block, as far as they matter to TLS.
+    pub admins: Entries,
 }
 
 /// The state of the map.
@@ -56,6 +59,8 @@ pub enum MapState {
     Withheld(Relay<'static>, Vec<Key>),
     /// The admin has entries of his own for these keys that say otherwise; says which.
     Contradicted(Relay<'static>, Vec<Key>, Box<str>),
+    /// The access file was changed by others since it was last looked at; it is as they left it.
+    Overtaken(Relay<'static>, Vec<Key>),
     /// They could not be written, or not be taken out; file and map are as before.
     Failed(Relay<'static>, Vec<Key>, Box<str>),
 }
@@ -74,12 +79,14 @@ pub enum Proof {
 }
 
 /// What an operator asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Dry run has ended: what was proposed goes through the guards again and is then written.
     Arm,
     /// The log has been read up to its end: from now on, what comes in is judged, and so is what was gathered.
     Resume,
+    /// The relay may have its entry although a guard speaks.
+    Approve(Relay<'static>, Approval),
 }
 
 /// Something to be done outside.
@@ -127,4 +134,14 @@ pub enum Change {
     PutBack(Relay<'static>, Vec<Key>),
     /// TLS worked: what was counted against the relay is void.
     Cleared(Relay<'static>),
+    /// An operator overrules what holds the relay back.
+    Approved(Relay<'static>, Approval),
+    /// He may not, and is told what to change instead.
+    Refused(Relay<'static>, Hold, &'static str),
+    /// Entries that were in force are taken out, since TLS must not be off.
+    Withdrawn(Relay<'static>, Vec<Key>, Hold),
+    /// Something needs a person.
+    Raised(Alarm),
+    /// It does no more.
+    Ended(About),
 }

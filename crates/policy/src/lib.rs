@@ -3,17 +3,29 @@
 //! [`step::step`] takes one [`input::Input`] and gives changes and effects; `run`, `scan` and the tests are the same
 //! heart and differ only in which effects they carry out. It reads no clock, no file and no socket, and it cannot fail.
 
+pub mod alarm;
+pub mod approval;
+pub mod asked;
+pub mod candidate;
 pub mod choice;
+pub mod domains;
 pub mod evidence;
 pub mod fact;
 mod few;
+pub mod guard;
+pub mod handshake;
 pub mod hold;
+pub mod host;
 pub mod input;
+mod lately;
 mod map;
 pub mod never;
 pub mod record;
+pub mod requests;
+mod ring;
 pub mod rules;
 pub mod state;
 pub mod step;
-mod successes;
+pub mod successes;
+mod suspect;
 pub mod table;

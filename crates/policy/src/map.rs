@@ -15,24 +15,32 @@ use access::key::Key;
 use jiff::Timestamp;
 use maillog::relay::Relay;
 
+use crate::candidate::{self, hold_back, relays};
 use crate::evidence::seconds;
+use crate::fact::Answer;
+use crate::guard::{Guard, requires_tls};
 use crate::hold::Hold;
 use crate::input::{Change, Edit, Effect, Look, MapState, Proof};
 use crate::record::{Record, Work};
 use crate::state::State;
-use crate::step::{Outcome, hold_back, managed, relays};
+use crate::step::{Outcome, managed};
 
 pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: &mut Outcome) {
     match map {
         MapState::Loaded(look) => {
+            state.admin = Answer::Known(look.admins.clone());
             compare(state, &look, now, outcome);
             settle_all(state, &look, outcome);
             adopt(state, look);
+            withdraw_required(state, now, outcome);
             put_back(state, now, outcome);
         }
         MapState::Seen(look) => {
+            state.admin = Answer::Known(look.admins.clone());
             compare(state, &look, now, outcome);
+            withdraw_required(state, now, outcome);
             put_back(state, now, outcome);
+            try_again(state, now, outcome);
         }
         MapState::Written(relay, keys) => written(state, relay, keys, now, outcome),
         MapState::Removed(relay, keys) => {
@@ -50,7 +58,17 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
         MapState::Contradicted(relay, keys, line) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
             settle(record, &keys);
-            hold_back(state, &relay, Hold::Admins(line), outcome);
+            hold_back(state, &relay, Hold::Admins(line), now, outcome);
+        }
+        MapState::Overtaken(relay, keys) => {
+            let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+            if settle(record, &keys) {
+                return;
+            }
+            // What others wrote may speak against it. It is known by now: the guards are asked again.
+            if record.is_decided() || record.is_open(now) {
+                candidate::weigh(state, &relay, now, outcome);
+            }
         }
         MapState::Failed(relay, keys, why) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
@@ -60,7 +78,7 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
             if settle(record, &keys) {
                 return; // TLS worked meanwhile: nothing is wanted any more.
             }
-            hold_back(state, &relay, Hold::MapFailed(why), outcome);
+            hold_back(state, &relay, Hold::MapFailed(why), now, outcome);
         }
     }
 }
@@ -81,7 +99,68 @@ fn written(
     if keys.iter().any(|key| record.wiped().contains(key)) {
         state.put_back = Some(now);
     }
-    in_force(record, relay, keys, outcome);
+    in_force(record, relay.clone(), keys, outcome);
+    withdraw_if_required(state, &relay, now, outcome);
+}
+
+/// The entries of a relay are in force, or on their way, and must not be: they are taken out, and it is held.
+pub(crate) fn withdraw(
+    state: &mut State,
+    relay: &Relay<'_>,
+    hold: Hold,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    let standing = record.standing();
+    standing.proposed.clear();
+    standing.wiped.clear();
+    let keys = std::mem::take(&mut standing.active);
+    if let Work::Editing { cleared, .. } = &mut standing.work {
+        *cleared = true; // What is being written is taken out when that is answered.
+    } else {
+        hold_back(state, relay, hold.clone(), now, outcome);
+    }
+    if keys.is_empty() {
+        return;
+    }
+    let relay = relay.clone().into_owned();
+    outcome.changes.push(Change::Withdrawn(relay.clone(), keys.clone(), hold));
+    take_out(state, relay, keys, outcome);
+}
+
+/// Withdraws the relay's entries if mail would bounce with them, or be stuck all the same.
+pub(crate) fn withdraw_if_required(
+    state: &mut State,
+    relay: &Relay<'_>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let decided = state.record(relay.as_str()).is_some_and(Record::is_decided);
+    if let Some(hold) = decided.then(|| requires_tls(state, relay, now)).flatten() {
+        withdraw(state, relay, hold, now, outcome);
+    }
+}
+
+/// The admin may require TLS where he did not before.
+fn withdraw_required(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    for relay in relays(state, Record::is_decided) {
+        withdraw_if_required(state, &relay, now, outcome);
+    }
+}
+
+/// After others changed the file: what was held for its sake is considered again.
+fn try_again(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    if !state.live {
+        return;
+    }
+    let reads = |record: &Record| {
+        let held = record.hold().and_then(Hold::guard);
+        matches!(held, Some(Guard::AdminTryTls | Guard::TlsRcpt | Guard::TlsSrv))
+    };
+    for relay in relays(state, |record| reads(record) && !record.is_lifted(now)) {
+        candidate::weigh(state, &relay, now, outcome);
+    }
 }
 
 /// The keys are in file and map.
@@ -184,6 +263,7 @@ fn adopt(state: &mut State, look: Look) {
         if known {
             continue;
         }
+        state.made.push_back(seconds(entry.since));
         let record = state.relays.get_or_insert_with(&entry.relay, Record::default);
         record.last_seen = record.last_seen.max(seconds(entry.since));
         record.standing().active.push(entry.key);
@@ -201,7 +281,7 @@ fn compare(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outcome
         let standing = record.standing();
         let known = [&standing.active[..], &standing.wiped[..]].concat();
         let (replaced, rest): (Vec<Key>, Vec<Key>) =
-            known.into_iter().partition(|key| look.admins.contains(key));
+            known.into_iter().partition(|key| look.admins.try_tls(key).is_some());
         let there = rest.iter().filter(|key| ours(key)).cloned().collect();
         let missing: Vec<Key> = standing.active.iter().filter(|key| !ours(key)).cloned().collect();
         let missing: Vec<Key> = missing.into_iter().filter(|key| rest.contains(key)).collect();
@@ -242,8 +322,9 @@ fn lift(
 ) {
     let until = seconds(now.saturating_add(state.rules.hold_off).unwrap_or(Timestamp::MAX));
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    record.evidence.clear();
+    record.clear_evidence();
     let standing = record.standing();
+    standing.approved = None; // The later word stands.
     standing.lifted_until = Some(until);
     match &mut standing.work {
         Work::Editing { cleared, .. } => *cleared = true,
@@ -277,6 +358,7 @@ pub(crate) fn on_proof(
     state: &mut State,
     relay: Relay<'static>,
     proof: Proof,
+    now: Timestamp,
     outcome: &mut Outcome,
 ) {
     outcome.changes.push(Change::Proven(relay.clone(), proof.clone()));
@@ -284,5 +366,5 @@ pub(crate) fn on_proof(
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     let remove = std::mem::take(&mut record.standing().active);
     take_out(state, relay.clone(), remove, outcome);
-    hold_back(state, &relay, Hold::Refuted(said), outcome);
+    hold_back(state, &relay, Hold::Refuted(said), now, outcome);
 }

@@ -4,11 +4,14 @@ use std::net::IpAddr;
 
 use access::key::Key;
 use jiff::Timestamp;
+use maillog::event::Recipients;
 use serde::{Deserialize, Serialize};
 
-use crate::choice::Located;
+use crate::approval::Approval;
+use crate::asked::Asked;
+use crate::domains::Domains;
 use crate::evidence::{Evidence, seconds};
-use crate::fact::{Answer, Ptr};
+use crate::fact::{Fact, Question};
 use crate::hold::Hold;
 use crate::table::Row;
 
@@ -17,6 +20,8 @@ use crate::table::Row;
 pub struct Record {
     /// Stuck attempts since the last success.
     pub evidence: Evidence,
+    /// The domains of the recipients whose mail is stuck.
+    domains: Option<Box<Domains>>,
     standing: Option<Box<Standing>>,
     pub(crate) last_seen: u32,
 }
@@ -33,6 +38,10 @@ pub(crate) struct Standing {
     pub(crate) wiped: Vec<Key>,
     /// Until when a lifting by hand holds, in seconds since 1970.
     pub(crate) lifted_until: Option<u32>,
+    /// When sendmail last warned that DANE is configured for the relay, in seconds since 1970.
+    pub(crate) dane_warned: Option<u32>,
+    /// An operator's word against the guards.
+    pub(crate) approved: Option<Box<Approval>>,
     /// The hold that was told last: the same one is not told again each time it is met.
     pub(crate) told: Option<Hold>,
 }
@@ -43,8 +52,8 @@ pub(crate) enum Work {
     /// Nothing.
     #[default]
     Idle,
-    /// Facts are gathered, address by address.
-    Asking(Vec<(IpAddr, Option<Answer<Ptr>>)>),
+    /// Facts are gathered.
+    Asking(Asked),
     /// The map is being changed.
     Editing {
         /// The keys whose writing is not answered yet.
@@ -76,6 +85,12 @@ pub struct Saved {
     wiped: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lifted_until: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    domains: Option<Box<Domains>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dane_warned: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    approved: Option<Box<Approval>>,
     last_seen: u32,
 }
 
@@ -85,10 +100,12 @@ impl Saved {
         self.last_seen.into()
     }
 
-    /// Whether the record must be kept however old: an entry is in force, proposed, on its way in or out, or was lifted.
+    /// Whether the record must be kept however old: an entry is in force, proposed, on its way in or out, was lifted, or is
+    /// approved.
     pub fn stays(&self) -> bool {
         let keys = [&self.active, &self.proposed, &self.editing, &self.removing, &self.wiped];
-        keys.iter().any(|keys| !keys.is_empty()) || self.lifted_until.is_some()
+        let terms = self.lifted_until.is_some() || self.approved.is_some();
+        keys.iter().any(|keys| !keys.is_empty()) || terms
     }
 }
 
@@ -123,6 +140,9 @@ impl Record {
             removing: text(self.removing()),
             wiped: text(self.wiped()),
             lifted_until: self.standing.as_ref().and_then(|standing| standing.lifted_until),
+            domains: self.domains.clone(),
+            dane_warned: self.dane_warned(),
+            approved: self.standing.as_ref().and_then(|standing| standing.approved.clone()),
             last_seen: self.last_seen,
         }
     }
@@ -143,10 +163,17 @@ impl Record {
             removing: keys(saved.removing),
             wiped: keys(saved.wiped),
             lifted_until: saved.lifted_until,
+            dane_warned: saved.dane_warned,
+            approved: saved.approved.map(|approval| Box::new(approval.bounded())),
             told: None,
         };
         let standing = (standing != Standing::default()).then(|| Box::new(standing));
-        Self { evidence: saved.evidence.bounded(), standing, last_seen: saved.last_seen }
+        Self {
+            evidence: saved.evidence.bounded(),
+            domains: saved.domains.map(|domains| Box::new(domains.bounded())),
+            standing,
+            last_seen: saved.last_seen,
+        }
     }
 
     pub(crate) fn work(&self) -> &Work {
@@ -163,13 +190,69 @@ impl Record {
         self.standing.as_deref_mut()
     }
 
-    /// The addresses whose facts are waited for.
-    pub(crate) fn asked(&self) -> impl Iterator<Item = IpAddr> {
-        let asked: &[(IpAddr, Option<Answer<Ptr>>)] = match self.work() {
-            Work::Asking(asked) => asked,
-            Work::Idle | Work::Editing { .. } | Work::Held(_) => &[],
+    /// The domains of the recipients whose mail is stuck, if any was seen.
+    pub fn domains(&self) -> Option<&Domains> {
+        self.domains.as_deref()
+    }
+
+    /// When sendmail last warned that DANE is configured for the relay, in seconds since 1970.
+    pub fn dane_warned(&self) -> Option<u32> {
+        self.standing.as_ref().and_then(|standing| standing.dane_warned)
+    }
+
+    /// An operator's word against the guards, if it holds.
+    pub fn approval(&self, now: Timestamp) -> Option<&Approval> {
+        let approved = self.standing.as_ref().and_then(|standing| standing.approved.as_deref());
+        approved.filter(|approval| seconds(now) < approval.until)
+    }
+
+    /// Until when an entry that was lifted by hand stays out, in seconds since 1970.
+    pub fn lifted_until(&self) -> Option<u32> {
+        self.standing.as_ref().and_then(|standing| standing.lifted_until)
+    }
+
+    /// When the relay last failed, in seconds since 1970.
+    pub fn last_seen(&self) -> u32 {
+        self.last_seen
+    }
+
+    pub(crate) fn has_approval(&self) -> bool {
+        self.standing.as_ref().is_some_and(|standing| standing.approved.is_some())
+    }
+
+    /// Remembers the recipients' domains; gives those that are new.
+    pub(crate) fn add_recipients(&mut self, recipients: &Recipients<'_>) -> Vec<Box<str>> {
+        if recipients.list.is_empty() && !recipients.more {
+            return Vec::new();
+        }
+        self.domains.get_or_insert_default().add(recipients)
+    }
+
+    /// TLS works: what was stuck flows. With an entry in force that is not known of other mail, so its domains stay.
+    pub(crate) fn clear_evidence(&mut self) {
+        self.evidence.clear();
+        if !self.is_decided() {
+            self.domains = None;
+        }
+    }
+
+    /// The questions whose answers are waited for.
+    pub(crate) fn questions(&self) -> impl Iterator<Item = Question> {
+        let asked = match self.work() {
+            Work::Asking(asked) => Some(asked),
+            Work::Idle | Work::Editing { .. } | Work::Held(_) => None,
         };
-        asked.iter().filter(|(_, answer)| answer.is_none()).map(|(address, _)| *address)
+        asked.into_iter().flat_map(Asked::open)
+    }
+
+    /// Whether the answer is waited for.
+    pub(crate) fn waits_for(&self, fact: &Fact) -> bool {
+        self.questions().any(|question| match (&question, fact) {
+            (Question::Ptr(asked), Fact::Ptr(answered, _)) => asked == answered,
+            (Question::Tlsa(asked), Fact::Tlsa(answered, _))
+            | (Question::Sts(asked), Fact::Sts(answered, _)) => asked == answered,
+            _ => false,
+        })
     }
 
     /// Whether a further stuck attempt may lead to a decision: not while one is on its way, nor while the hold is one
@@ -189,24 +272,12 @@ impl Record {
 
     /// Whether an entry was lifted by hand, however long ago.
     pub(crate) fn has_hold_off(&self) -> bool {
-        self.standing.as_ref().is_some_and(|standing| standing.lifted_until.is_some())
+        self.lifted_until().is_some()
     }
 
     /// Whether an entry was lifted by hand and its hold-off has not ended.
     pub(crate) fn is_lifted(&self, now: Timestamp) -> bool {
-        let until = self.standing.as_ref().and_then(|standing| standing.lifted_until);
-        until.is_some_and(|until| seconds(now) < until)
-    }
-
-    /// Files an answer. All addresses with their answers, once the last is there.
-    pub(crate) fn answer(&mut self, address: IpAddr, answer: &Answer<Ptr>) -> Option<Vec<Located>> {
-        let Work::Asking(asked) = &mut self.standing.as_mut()?.work else { return None };
-        let (_, slot) = asked.iter_mut().find(|(a, slot)| *a == address && slot.is_none())?;
-        *slot = Some(answer.clone());
-        asked
-            .iter()
-            .map(|(address, ptr)| Some(Located { address: *address, ptr: ptr.clone()? }))
-            .collect()
+        self.lifted_until().is_some_and(|until| seconds(now) < until)
     }
 
     /// The addresses at which mail was stuck and that no key in force, proposed or being written covers.
@@ -254,8 +325,8 @@ impl Row for Record {
     }
 
     fn must_stay(&self) -> bool {
-        let lifted = self.has_hold_off();
+        let terms = self.has_hold_off() || self.has_approval();
         let keys = [self.active(), self.editing(), self.removing(), self.wiped()];
-        lifted || keys.iter().any(|keys| !keys.is_empty())
+        terms || keys.iter().any(|keys| !keys.is_empty())
     }
 }

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use crate::never::NeverList;
 
 /// What the operator tuned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
     /// Stuck attempts within [`Rules::window`] that make a relay a candidate, 1 to 1000.
     pub failures: u32,
@@ -23,6 +23,41 @@ pub struct Rules {
     pub put_back_every: SignedDuration,
     /// Relays remembered at most; beyond it the least recently seen leave.
     pub max_relays: usize,
+    /// The numbers of the guards.
+    pub guards: Guards,
+}
+
+/// The numbers of the guards. A zero switches one off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guards {
+    /// The least time between the first and the last attempt where resets and time-outs are needed to make the count.
+    pub weak_min_span: SignedDuration,
+    /// For how long a relay with which TLS worked is trusted.
+    pub trusted_for: SignedDuration,
+    /// How long a trusted relay must have failed without a success.
+    pub trusted_min_span: SignedDuration,
+    /// Relays that begin to fail within an hour: as many are our own fault.
+    pub burst_relays: u32,
+    /// The share, 0 to 1, of the relays tried within an hour that may fail before it is our own fault.
+    pub burst_share: f64,
+    /// Entries in force at most.
+    pub max_entries: u32,
+    /// New entries within an hour at most.
+    pub max_per_hour: u32,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self {
+            weak_min_span: SignedDuration::from_hours(6),
+            trusted_for: SignedDuration::from_hours(30 * 24),
+            trusted_min_span: SignedDuration::from_hours(3 * 24),
+            burst_relays: 20,
+            burst_share: 0.5,
+            max_entries: 500,
+            max_per_hour: 20,
+        }
+    }
 }
 
 /// Which lookup key is written for a relay.
@@ -50,6 +85,7 @@ impl Default for Rules {
             hold_off: SignedDuration::from_hours(30 * 24),
             put_back_every: SignedDuration::from_hours(1),
             max_relays: 10_000,
+            guards: Guards::default(),
         }
     }
 }

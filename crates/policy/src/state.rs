@@ -1,13 +1,23 @@
 //! All that the heart knows, and how it is saved and restored.
 
-use std::net::IpAddr;
+use std::collections::VecDeque;
 
+use access::lookup::Entries;
 use jiff::Timestamp;
 
+use crate::alarm::{About, Alarm};
+use crate::asked::Asked;
+use crate::evidence::seconds;
+use crate::fact::{Answer, Question};
+use crate::hold::Hold;
+use crate::host::Host;
+use crate::input::Change;
+use crate::lately::Lately;
 use crate::never::is_below;
 use crate::record::{Record, Saved};
+use crate::ring::HOUR;
 use crate::rules::Rules;
-use crate::successes::Successes;
+use crate::successes::{Success, Successes};
 use crate::table::Table;
 
 /// All that the heart knows.
@@ -21,6 +31,15 @@ pub struct State {
     /// Whether what comes in is judged at once. While a daemon reads what was written before its start, evidence is only
     /// gathered: a relay that failed in the morning may have recovered at noon, further down in the same log.
     pub(crate) live: bool,
+    pub(crate) host: Host,
+    /// The admin's own lines in the access file.
+    pub(crate) admin: Answer<Entries>,
+    /// What became of TLS with all relays lately.
+    pub(crate) lately: Lately,
+    /// Those that were raised and have not ended.
+    alarms: Vec<Alarm>,
+    /// The seconds at which entries were made lately.
+    pub(crate) made: VecDeque<u32>,
 }
 
 /// What changed since the last time, to be saved together with the position in the log.
@@ -28,15 +47,26 @@ pub struct State {
 pub struct Unsaved {
     /// Relays that failed; none if the record was dropped.
     pub relays: Vec<(Box<str>, Option<Saved>)>,
-    /// Relays whose TLS worked, with the second since 1970.
-    pub successes: Vec<(Box<str>, u32)>,
+    /// Relays whose TLS worked.
+    pub successes: Vec<(Box<str>, Success)>,
 }
 
 impl State {
     /// Nothing known yet.
     pub fn new(rules: Rules) -> Self {
         let relays = Table::new(rules.max_relays);
-        Self { rules, relays, successes: Successes::default(), put_back: None, live: true }
+        Self {
+            rules,
+            relays,
+            successes: Successes::default(),
+            put_back: None,
+            live: true,
+            host: Host::NOT_ASKED,
+            admin: Answer::NotAsked,
+            lately: Lately::default(),
+            alarms: Vec::new(),
+            made: VecDeque::new(),
+        }
     }
 
     /// From what was saved. From now on, what changes is remembered for [`State::unsaved`]; nothing is judged before
@@ -44,7 +74,7 @@ impl State {
     pub fn restored(
         rules: Rules,
         relays: impl IntoIterator<Item = (Box<str>, Saved)>,
-        successes: impl IntoIterator<Item = (Box<str>, u32)>,
+        successes: impl IntoIterator<Item = (Box<str>, Success)>,
     ) -> Self {
         let mut state = Self::new(rules);
         state.relays.track();
@@ -52,10 +82,16 @@ impl State {
             *state.relays.get_or_insert_with(&relay, Record::default) = Record::load(saved);
         }
         state.relays.forget_changes_but_drops();
-        for (relay, second) in successes {
-            state.successes.note(&relay, second);
+        for (relay, success) in successes {
+            state.successes.note(&relay, success);
+        }
+        for (relay, record) in state.relays.iter() {
+            let Some(last) = record.evidence.last() else { continue };
+            let was_new = state.successes.last(relay).is_some();
+            state.lately.recall(relay, last, record.evidence.began().filter(|_| was_new));
         }
         state.live = false;
+        state.admin = Answer::Unknown("it was not looked at yet".into());
         state.successes.track();
         state
     }
@@ -65,6 +101,33 @@ impl State {
     pub fn with_put_back(mut self, at: Option<Timestamp>) -> Self {
         self.put_back = at;
         self
+    }
+
+    /// The same, with the alarms that were raised and had not ended.
+    #[must_use]
+    pub fn with_alarms(mut self, alarms: Vec<Alarm>) -> Self {
+        self.alarms = alarms;
+        self
+    }
+
+    /// What is known of this host itself, from now on.
+    pub fn set_host(&mut self, host: Host) {
+        self.host = host;
+    }
+
+    /// The admin's own lines in the access file, where no look at it tells them.
+    pub fn set_admin(&mut self, admin: Answer<Entries>) {
+        self.admin = admin;
+    }
+
+    /// What is known of this host itself.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The alarms that were raised and have not ended.
+    pub fn alarms(&self) -> &[Alarm] {
+        &self.alarms
     }
 
     /// What changed since the last call.
@@ -98,14 +161,88 @@ impl State {
         self.relays.get(relay)
     }
 
-    /// When TLS with the relay last worked, in seconds since 1970.
-    pub fn last_success(&self, relay: &str) -> Option<u32> {
+    /// When and how TLS with the relay last worked.
+    pub fn last_success(&self, relay: &str) -> Option<Success> {
         self.successes.last(relay)
     }
 
-    /// The addresses whose facts candidates wait for.
-    pub fn asked(&self) -> impl Iterator<Item = IpAddr> {
-        self.relays.iter().flat_map(|(_, record)| record.asked())
+    /// The questions whose answers candidates wait for; one that several wait for stands there several times.
+    pub fn questions(&self) -> impl Iterator<Item = Question> {
+        self.relays.iter().flat_map(|(_, record)| record.questions())
+    }
+
+    /// What would be asked of the relay if it were a candidate now.
+    pub fn would_ask(&self, relay: &maillog::relay::Relay<'_>) -> Asked {
+        let record = self.record(relay.as_str());
+        let addresses = record.map(|record| record.evidence.addresses()).unwrap_or_default();
+        Asked::of(relay, &addresses, record.and_then(Record::domains))
+    }
+
+    /// The alarm that says that the fault is ours, if it is raised.
+    pub(crate) fn own_fault(&self) -> Option<&Alarm> {
+        self.alarms.iter().find(|alarm| alarm.about == About::OwnFault)
+    }
+
+    pub(crate) fn has_alarms(&self) -> bool {
+        !self.alarms.is_empty()
+    }
+
+    /// Entries in force, proposed, or on their way.
+    pub(crate) fn entries(&self) -> u32 {
+        let keys: usize = self.relays.iter().map(|(_, record)| record.keys().count()).sum();
+        u32::try_from(keys).unwrap_or(u32::MAX)
+    }
+
+    /// Entries made within the hour before.
+    pub(crate) fn entries_lately(&self, now: u32) -> u32 {
+        let lately = self.made.iter().filter(|made| now.saturating_sub(**made) < HOUR).count();
+        u32::try_from(lately).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a limit of entries is reached.
+    pub(crate) fn is_full(&self, now: Timestamp) -> bool {
+        let guards = &self.rules.guards;
+        let most = |limit: u32, count: u32| limit > 0 && count >= limit;
+        most(guards.max_entries, self.entries())
+            || most(guards.max_per_hour, self.entries_lately(seconds(now)))
+    }
+
+    /// Raises and ends alarms as things stand.
+    pub(crate) fn weigh_alarms(&mut self, now: Timestamp, changes: &mut Vec<Change>) {
+        let second = seconds(now);
+        while self.made.front().is_some_and(|made| second.saturating_sub(*made) >= HOUR) {
+            self.made.pop_front();
+        }
+        let fault = self.lately.own_fault(&self.rules.guards, second);
+        match (self.own_fault().map(|alarm| alarm.since), fault) {
+            (None, Some(says)) => self.raise(About::OwnFault, &says, second, changes),
+            (Some(since), None) if self.lately.has_worked_since(since) => {
+                self.end(About::OwnFault, changes);
+            }
+            _ => {}
+        }
+        let limited = self.alarms.iter().any(|alarm| alarm.about == About::Limit);
+        if limited && !self.is_full(now) {
+            self.end(About::Limit, changes);
+        }
+    }
+
+    /// A limit holds a candidate back.
+    pub(crate) fn raise_limit(&mut self, hold: &Hold, now: Timestamp, changes: &mut Vec<Change>) {
+        if !self.alarms.iter().any(|alarm| alarm.about == About::Limit) {
+            self.raise(About::Limit, &hold.to_string(), seconds(now), changes);
+        }
+    }
+
+    fn raise(&mut self, about: About, says: &str, since: u32, changes: &mut Vec<Change>) {
+        let alarm = Alarm { about, since, says: says.into() };
+        changes.push(Change::Raised(alarm.clone()));
+        self.alarms.push(alarm);
+    }
+
+    fn end(&mut self, about: About, changes: &mut Vec<Change>) {
+        self.alarms.retain(|alarm| alarm.about != about);
+        changes.push(Change::Ended(about));
     }
 
     /// Whether another relay was seen below the name, or the never-list has one there.

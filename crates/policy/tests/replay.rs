@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use access::key::Key;
 use access::managed::Managed;
 use jiff::Timestamp;
-use maillog::event::{Attempt, Event, Fault, Stuck, Success, What};
+use maillog::event::{Attempt, Cause, CauseKind, Event, Fault, Stuck, Success, What};
 use maillog::relay::Relay;
 use maillog::stamp::Stamp;
-use policy::fact::{Answer, Fact, Ptr, Question};
+use policy::fact::{Answer, Fact, Ptr, Question, Tlsa};
 use policy::input::{Effect, Input, Look, MapState, Request};
-use policy::rules::Rules;
+use policy::rules::{Guards, Rules};
 use policy::state::State;
 use policy::step::step;
 use proptest::prelude::*;
@@ -44,7 +44,7 @@ struct World {
     state: State,
     now: Timestamp,
     relays: BTreeMap<Box<str>, String>,
-    successes: BTreeMap<Box<str>, u32>,
+    successes: BTreeMap<Box<str>, policy::successes::Success>,
     file: Vec<Managed>,
     due: VecDeque<Effect>,
     /// Whether lines are judged as they come, or when all are read.
@@ -54,7 +54,7 @@ struct World {
 impl World {
     fn new(live: bool) -> Self {
         let mut world = Self {
-            state: State::new(Rules::default()),
+            state: State::new(rules()),
             now: Timestamp::from_second(1_800_000_000).unwrap(),
             relays: BTreeMap::new(),
             successes: BTreeMap::new(),
@@ -72,8 +72,8 @@ impl World {
         let relays = self.relays.iter();
         let relays =
             relays.map(|(relay, text)| (relay.clone(), serde_json::from_str(text).unwrap()));
-        let successes = self.successes.iter().map(|(relay, second)| (relay.clone(), *second));
-        self.state = State::restored(Rules::default(), relays, successes);
+        let successes = self.successes.iter().map(|(relay, last)| (relay.clone(), *last));
+        self.state = State::restored(rules(), relays, successes);
         let look =
             Look { ours: self.file.clone(), block: !self.file.is_empty(), ..Look::default() };
         self.input(Input::Map(MapState::Loaded(look)));
@@ -107,10 +107,10 @@ impl World {
                 What::Success(Success { relay, version: "TLSv1.3".into(), verify: "OK".into() })
             }
             Some(host) => What::Stuck(Box::new(Stuck {
-                attempt: Attempt { relay, fault: Fault::Software, code: 454, cause: None },
+                attempt: Attempt { relay, fault: Fault::Software, code: 454, cause: Some(broke()) },
                 address: Some(format!("192.0.2.{host}").parse().unwrap()),
                 queue_id: "6AN00000000001".into(),
-                recipients: vec![],
+                recipients: Default::default(),
             })),
         };
         let event = Event { stamp: Stamp::Full(self.now), host: "mx1".into(), pid: 7, what };
@@ -124,6 +124,13 @@ impl World {
             match effect {
                 Effect::Ask(Question::Ptr(address)) => {
                     self.input(Input::Fact(Fact::Ptr(address, Answer::Known(Ptr::default()))));
+                }
+                Effect::Ask(Question::Tlsa(name)) => {
+                    let answer = Answer::Known(Tlsa::Absent);
+                    self.input(Input::Fact(Fact::Tlsa(name, answer)));
+                }
+                Effect::Ask(Question::Sts(domain)) => {
+                    self.input(Input::Fact(Fact::Sts(domain, Answer::Known(None))));
                 }
                 Effect::Edit(edit) => {
                     let known = |key: &Key| {
@@ -195,6 +202,15 @@ fn line() -> impl Strategy<Value = Line> {
 
 fn then() -> impl Strategy<Value = Then> {
     prop_oneof![2 => Just(Then::GoOn), 1 => Just(Then::Kill), 1 => Just(Then::KillAfterEdits)]
+}
+
+/// Without the limit of new entries in an hour, which counts from when the process that asks began.
+fn rules() -> Rules {
+    Rules { guards: Guards { max_per_hour: 0, ..Guards::default() }, ..Rules::default() }
+}
+
+fn broke() -> Cause<'static> {
+    Cause { kind: CauseKind::Handshake, reason: "it broke".into() }
 }
 
 proptest! {

@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use ledger::{Batch, Error, Happening, Ledger, Loaded, RECORD_MAX, RelayChange, Success, TEXT_MAX};
+use policy::alarm::Alarm;
+use policy::handshake::Handshake;
 use policy::input::Change;
 use policy::record::Saved;
 use policy::rules::Rules;
@@ -48,6 +50,9 @@ const RETRY: Duration = Duration::from_secs(2);
 /// The name of the note that says what the access file was outside of our block.
 const REST: &str = "rest of the access file";
 
+/// The name of the note with the alarms that were raised and have not ended.
+const ALARMS: &str = "alarms";
+
 /// The name of the note that says when our block was last put back.
 const PUT_BACK: &str = "put back";
 
@@ -67,7 +72,7 @@ pub(crate) struct Book {
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
     pub(crate) relays: Vec<(Box<str>, Saved)>,
-    pub(crate) successes: Vec<(Box<str>, u32)>,
+    pub(crate) successes: Vec<(Box<str>, policy::successes::Success)>,
     /// The place in each log, as the reader puts it.
     pub(crate) places: HashMap<String, String>,
     /// The attempts of each log that wait for their delivery line, as the reader puts them.
@@ -76,6 +81,8 @@ pub(crate) struct Remembered {
     pub(crate) rest: Option<String>,
     /// When our block was last put back.
     pub(crate) put_back: Option<Timestamp>,
+    /// The alarms that were raised and had not ended.
+    pub(crate) alarms: Vec<Alarm>,
 }
 
 /// How far a log has been read.
@@ -128,6 +135,11 @@ impl Book {
             self.batch.history.push(short(happening));
             self.dirty();
         }
+    }
+
+    /// The alarms that are raised.
+    pub(crate) fn note_alarms(&mut self, alarms: &[Alarm]) {
+        self.note(ALARMS, serde_json::to_string(alarms).unwrap_or_default());
     }
 
     /// What the access file is outside of our block.
@@ -201,6 +213,7 @@ impl Remembered {
         let relays = std::mem::take(&mut self.relays);
         State::restored(rules, relays, std::mem::take(&mut self.successes))
             .with_put_back(self.put_back)
+            .with_alarms(std::mem::take(&mut self.alarms))
     }
 }
 
@@ -217,16 +230,23 @@ impl From<Loaded> for Remembered {
         if unreadable > 0 {
             warn!(unreadable, "records in the ledger cannot be read; what they said is lost");
         }
-        let second =
-            |(relay, last): (String, Success)| Some((relay.into(), last.seen.try_into().ok()?));
+        let success = |(relay, last): (String, Success)| {
+            let second = last.seen.try_into().ok()?;
+            let handshake = Handshake::of(&last.version, &last.verify);
+            Some((relay.into(), policy::successes::Success { second, handshake }))
+        };
         let mut notes: HashMap<String, String> = loaded.notes.into_iter().collect();
         let put_back = notes.remove(PUT_BACK).and_then(|text| text.parse().ok());
         Self {
             relays,
-            successes: loaded.successes.into_iter().filter_map(second).collect(),
+            successes: loaded.successes.into_iter().filter_map(success).collect(),
             places: loaded.places.into_iter().collect(),
             pending: loaded.pending.into_iter().collect(),
             rest: notes.remove(REST),
+            alarms: notes
+                .remove(ALARMS)
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default(),
             put_back: put_back.and_then(|second| Timestamp::from_second(second).ok()),
         }
     }
@@ -263,9 +283,10 @@ fn rows(batch: &mut Batch, unsaved: Unsaved) {
             record,
         });
     }
-    let success = |(relay, second): (Box<str>, u32)| {
-        let (version, verify) = (String::new(), String::new());
-        (relay.into(), Some(Success { seen: second.into(), version, verify }))
+    let success = |(relay, last): (Box<str>, policy::successes::Success)| {
+        let (version, verify) = (last.handshake.version(), last.handshake.verify());
+        let (version, verify) = (version.to_owned(), verify.to_owned());
+        (relay.into(), Some(Success { seen: last.second.into(), version, verify }))
     };
     batch.successes.extend(unsaved.successes.into_iter().map(success));
 }

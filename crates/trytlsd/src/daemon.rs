@@ -105,12 +105,16 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         armed: !dry_run,
     };
     let rest = remembered.rest.take();
-    // To mend the map takes as long as makemap does.
+    // To mend the map takes as long as makemap does, and sendmail may think for long about its own name.
+    let start = move || {
+        let known = host.known(tools.asked.as_ref());
+        anyhow::Ok((known, Mapper::start(tools, rest, news)?))
+    };
     let started = tokio::select! {
-        started = tokio::task::spawn_blocking(move || Mapper::start(tools, rest, news)) => started,
+        started = tokio::task::spawn_blocking(start) => started,
         () = signals.end() => return Ok(()),
     };
-    let (mapper, look) = started??;
+    let (known, (mapper, look)) = started??;
     let mut daemon = Daemon {
         state: remembered.state(config.rules()),
         book,
@@ -121,6 +125,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         asks: JoinSet::new(),
         mapper,
     };
+    daemon.state.set_host(known);
     if let Some(look) = look {
         daemon.hear(look);
     }
@@ -259,6 +264,9 @@ impl Daemon {
         let outcome = step(&mut self.state, input, at);
         for change in outcome.changes {
             self.book.tell(&change, at);
+            if matches!(change, Change::Raised(_) | Change::Ended(_)) {
+                self.book.note_alarms(self.state.alarms());
+            }
             match change {
                 Change::Cleared(_) => happening::log(&change),
                 _ => self.decided.push(change),

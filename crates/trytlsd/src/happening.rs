@@ -4,8 +4,10 @@ use access::key::Key;
 use access::managed::line;
 use jiff::Timestamp;
 use ledger::Happening;
+use policy::alarm::About;
+use policy::approval::Approval;
 use policy::input::Change;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::output::Safe;
 
@@ -28,6 +30,24 @@ pub(crate) fn log(change: &Change) {
         }
         Change::Proven(relay, proof) => info!(%relay, ?proof, "proof"),
         Change::Cleared(relay) => debug!(%relay, "TLS worked; the count is cleared"),
+        Change::Approved(relay, approval) => {
+            let until = moment(approval.until);
+            let (who, reason) = (Safe(&approval.who), Safe(&approval.reason));
+            info!(%relay, %who, %until, %reason, "approved");
+        }
+        Change::Refused(relay, hold, advice) => {
+            warn!(%relay, reason = %Safe(&hold.to_string()), "the approval is refused: {advice}");
+        }
+        Change::Withdrawn(relay, keys, hold) => {
+            warn!(%relay, keys = list(keys), reason = %Safe(&hold.to_string()), "withdrawn");
+        }
+        Change::Raised(alarm) => {
+            error!("ALARM: {}; nothing is written meanwhile", Safe(&alarm.says))
+        }
+        Change::Ended(About::OwnFault) => info!("the alarm has ended: other relays work again"),
+        Change::Ended(About::Limit) => {
+            info!("the alarm has ended: there is room for entries again")
+        }
         Change::Lifted(relay, keys, _) => {
             info!(%relay, keys = list(keys), "lifted by hand; it stays out");
         }
@@ -59,10 +79,29 @@ pub(crate) fn of(change: &Change, at: Timestamp) -> Option<Happening> {
         Change::Replaced(relay, keys) => (relay, "replaced", list(keys)),
         Change::Wiped(relay, keys) => (relay, "wiped", list(keys)),
         Change::PutBack(relay, keys) => (relay, "put-back", list(keys)),
+        Change::Approved(relay, Approval { until, who, reason, .. }) => {
+            (relay, "approved", format!("until {} by {who}: {reason}", moment(*until)))
+        }
+        Change::Refused(relay, hold, advice) => (relay, "refused", format!("{hold}; {advice}")),
+        Change::Withdrawn(relay, keys, hold) => {
+            (relay, "withdrawn", format!("{}: {hold}", list(keys)))
+        }
+        Change::Raised(alarm) => return Some(of_all(at, "alarm", &alarm.says)),
+        Change::Ended(about) => return Some(of_all(at, "alarm-ended", about.word())),
         Change::Cleared(_) => return None,
     };
     let relay = Some(relay.as_str().to_owned());
     Some(Happening { at, relay, what: what.to_owned(), detail })
+}
+
+/// What concerns the daemon as a whole.
+fn of_all(at: Timestamp, what: &str, detail: &str) -> Happening {
+    Happening { at, relay: None, what: what.to_owned(), detail: detail.to_owned() }
+}
+
+/// A second since 1970 as a moment.
+fn moment(second: u32) -> Timestamp {
+    Timestamp::from_second(second.into()).unwrap_or(Timestamp::MAX)
 }
 
 fn list(keys: &[Key]) -> String {

@@ -1,12 +1,16 @@
 //! The host as it is: what the config names, looked at.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use config::{Config, MapType, ProveWay, RebuildWay};
 use map_store::{Class, Rebuild, Settings};
+use policy::fact::Answer;
 use sendmail::cf::{Cf, MapLine};
 use serde::Serialize;
+use tracing::{info, warn};
 
+use crate::output::Safe;
 use crate::proof::Asked;
 
 /// What was found, good or bad.
@@ -24,6 +28,8 @@ pub(crate) struct Host {
     has_cf: bool,
     /// Whether a K line of the cf names this very map.
     named: bool,
+    /// What the cf says, if it could be read.
+    cf: Result<Cf, String>,
     /// What is worth telling.
     pub(crate) findings: Vec<Finding>,
 }
@@ -35,15 +41,12 @@ impl Host {
         let mut tell = |good: bool, text: String| findings.push(Finding { good, text });
         let cf_path = &config.access.cf.0.0;
         let map = &config.access.map.0.0;
-        let cf = match Cf::read(cf_path) {
-            Ok(cf) => Some(cf),
-            Err(error) => {
-                tell(false, error.to_string());
-                None
-            }
-        };
-        let line = cf.as_ref().and_then(|cf| own_line(cf, map)).cloned();
-        if let Some(cf) = &cf {
+        let cf = Cf::read(cf_path).map_err(|error| error.to_string());
+        if let Err(error) = &cf {
+            tell(false, error.clone());
+        }
+        let line = cf.as_ref().ok().and_then(|cf| own_line(cf, map)).cloned();
+        if let Ok(cf) = &cf {
             match (&line, &cf.access) {
                 (Some(line), _) => {
                     let (shown, class) = (map.display(), &line.class);
@@ -94,7 +97,22 @@ impl Host {
                 }
             },
         };
-        Self { class, has_cf: cf.is_some(), named: line.is_some(), findings }
+        Self { class, has_cf: cf.is_ok(), named: line.is_some(), cf, findings }
+    }
+
+    /// What the guards need to know of this host. `asked`: the sendmail that may be asked for its own names. May take as
+    /// long as that does.
+    pub(crate) fn known(&self, asked: Option<&Asked>) -> policy::host::Host {
+        let own = match &self.cf {
+            Ok(cf) => Answer::Known(own_names(cf, asked)),
+            Err(why) => Answer::Unknown(why.as_str().into()),
+        };
+        let says = |said: fn(&Cf) -> bool| self.cf.as_ref().is_ok_and(said);
+        policy::host::Host {
+            own,
+            falls_back: says(|cf| cf.tls_fallback_to_clear),
+            dane: says(|cf| cf.dane),
+        }
     }
 
     /// Whether there is a map beside the text.
@@ -130,6 +148,22 @@ impl Host {
             timeout: config.access.timeout.to_std().min(sendmail::prove::TIMEOUT),
         })
     }
+}
+
+/// The host's own names: what the cf says, and what sendmail itself says, who knows what it found out at run time.
+fn own_names(cf: &Cf, asked: Option<&Asked>) -> BTreeSet<Box<str>> {
+    let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let (of_cf, troubles) = sendmail::own::of_cf(cf, &node);
+    for trouble in troubles {
+        warn!("{}", Safe(&trouble));
+    }
+    let mut names: BTreeSet<Box<str>> = of_cf.names().map(Into::into).collect();
+    match asked.map(Asked::own_names) {
+        Some(Ok(own)) => names.extend(own.names().map(Box::from)),
+        Some(Err(why)) => info!("sendmail did not say what its own names are: {}", Safe(&why)),
+        None => {}
+    }
+    names
 }
 
 /// Where systems keep makemap and sendmail, looked at after PATH, which often lacks them for others than root.

@@ -94,7 +94,13 @@ impl Keeper {
     /// # Errors
     /// See [`Error`]; file and map are as before then.
     pub(crate) fn apply(&mut self, add: &[Managed], remove: &[Key]) -> Result<Applied, Error> {
-        let applied = self.open()?.apply(add, remove)?;
+        // Entries were decided by what the file said when it was last looked at; to take one out is always right.
+        let decided_by = self.rest.clone().filter(|_| !add.is_empty());
+        let store = self.open()?;
+        let applied = match decided_by {
+            Some(rest) => store.apply_over(&rest, add, remove)?,
+            None => store.apply(add, remove)?,
+        };
         self.unmended = false;
         report(&applied);
         self.heal();
@@ -125,6 +131,12 @@ impl Keeper {
             self.trouble = None;
         }
         seen
+    }
+
+    /// Looks at the file as it is now, whether or not anything seems to have changed.
+    pub(crate) fn look_anew(&mut self) -> Option<Seen> {
+        self.known = None;
+        self.look()
     }
 
     /// Takes note of what a look found.

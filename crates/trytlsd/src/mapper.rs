@@ -158,8 +158,18 @@ impl Work {
         let add: Vec<Managed> = edits.iter().flat_map(|edit| edit.add.iter().cloned()).collect();
         let remove: Vec<Key> = edits.iter().flat_map(|edit| edit.remove.iter().cloned()).collect();
         self.look();
-        let outcome = self.keeper.apply(&add, &remove);
-        if let Err(error) = &outcome {
+        let mut outcome = self.keeper.apply(&add, &remove);
+        if matches!(outcome, Err(Error::Overtaken { .. })) {
+            // The heart hears what is there now, and then that nothing was added.
+            let seen = self.keeper.look_anew();
+            self.tell_seen(seen);
+            if !remove.is_empty() {
+                match self.keeper.apply(&[], &remove) {
+                    Ok(_) => {}
+                    Err(error) => outcome = Err(error),
+                }
+            }
+        } else if let Err(error) = &outcome {
             self.keeper.complain(error);
         }
         for edit in edits {
@@ -171,7 +181,12 @@ impl Work {
 
     /// Looks at file and map, and tells the heart what others did.
     fn look(&mut self) {
-        if let Some(Seen { look, rest }) = self.keeper.look() {
+        let seen = self.keeper.look();
+        self.tell_seen(seen);
+    }
+
+    fn tell_seen(&mut self, seen: Option<Seen>) {
+        if let Some(Seen { look, rest }) = seen {
             let loaded = std::mem::replace(&mut self.loaded, true);
             let map = if loaded { MapState::Seen(look) } else { MapState::Loaded(look) };
             self.tell(News::Looked { map, rest });
@@ -208,6 +223,16 @@ fn states_after(edit: Edit, outcome: &Result<Applied, Error>) -> Vec<MapState> {
     let keys: Vec<Key> = add.into_iter().map(|entry| entry.key).collect();
     let applied = match outcome {
         Ok(applied) => applied,
+        Err(Error::Overtaken { .. }) => {
+            let mut states = Vec::new();
+            if !remove.is_empty() {
+                states.push(MapState::Removed(relay.clone(), remove));
+            }
+            if !keys.is_empty() {
+                states.push(MapState::Overtaken(relay, keys));
+            }
+            return states;
+        }
         Err(error) => {
             let failed =
                 |keys: Vec<Key>| MapState::Failed(relay.clone(), keys, error.to_string().into());

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use maillog::relay::Relay;
 use policy::input::Proof;
+use sendmail::own::Own;
 use sendmail::prove::{self, Mta, Target};
 use tracing::info;
 
@@ -26,6 +27,15 @@ pub(crate) struct Asked {
 pub(crate) type Wanted = (Relay<'static>, Vec<Option<IpAddr>>);
 
 impl Asked {
+    /// What it says of its own names.
+    pub(crate) fn own_names(&self) -> Result<Own, String> {
+        sendmail::own::ask(&self.mta())
+    }
+
+    fn mta(&self) -> Mta<'_> {
+        Mta { program: &self.program, cf: &self.cf, timeout: self.timeout }
+    }
+
     /// Asks about all of them at once.
     pub(crate) fn prove(&self, wanted: Vec<Wanted>) -> Vec<(Relay<'static>, Proof)> {
         let mut targets = Vec::new();
@@ -38,8 +48,7 @@ impl Asked {
                 }
             }
         }
-        let mta = Mta { program: &self.program, cf: &self.cf, timeout: self.timeout };
-        let answers = prove::prove(&mta, &targets);
+        let answers = prove::prove(&self.mta(), &targets);
         let of_one = |n: usize| {
             let own = owners.iter().zip(&answers).filter(move |(owner, _)| **owner == n);
             verdict(own.map(|(_, answer)| answer))

@@ -33,8 +33,13 @@ use crate::book::{Mark, Remembered};
 use crate::clock;
 use crate::output::Safe;
 
-/// What the daemon wants to know. An attempt counts when its outcome is known.
-pub(crate) const KINDS: Kinds = Kinds::OUTCOMES.with(Kinds::SUCCESSES);
+/// What the daemon wants to know. An attempt counts towards an entry when its outcome is known, and at once where it is
+/// asked whether the fault is ours.
+pub(crate) const KINDS: Kinds = Kinds::OUTCOMES
+    .with(Kinds::ATTEMPTS)
+    .with(Kinds::SUCCESSES)
+    .with(Kinds::WAITING)
+    .with(Kinds::DANE_WARNINGS);
 
 /// A log without events is marked after so many bytes ...
 const MARK_BYTES: u64 = 16 << 20;
@@ -132,9 +137,9 @@ struct Gone;
 impl Reading {
     fn new(config: &Config, remembered: &Remembered, heart: Sender<Heard>) -> Self {
         let paths = &config.log.path.0;
-        let window = config.policy.window.0;
+        let (window, trusted_for) = (config.policy.window.0, config.guards.trusted_for.0);
         let (logs, starts): (Vec<Log>, Vec<Start>) =
-            paths.iter().map(|path| Log::new(path, remembered, window)).unzip();
+            paths.iter().map(|path| Log::new(path, remembered, window, trusted_for)).unzip();
         let tail = Tail::new(paths.iter().cloned().zip(starts), Options::default());
         let stamps = Calendar { latest: clock::now(), zone: TimeZone::system() }.reader();
         Self { tail, unread: (0..logs.len()).collect(), logs, window, stamps, heart }
@@ -228,14 +233,20 @@ impl Reading {
 
 impl Log {
     /// The log as the ledger knows it, and where to begin: where reading ended, or, if it is new to us, where the window
-    /// begins.
-    fn new(path: &Path, remembered: &Remembered, window: SignedDuration) -> (Self, Start) {
+    /// begins, or the time for which a success is remembered.
+    fn new(
+        path: &Path,
+        remembered: &Remembered,
+        window: SignedDuration,
+        trusted_for: SignedDuration,
+    ) -> (Self, Start) {
         let name: Arc<str> = path.to_string_lossy().into();
         let kept = remembered.places.get(&*name).and_then(|text| readable::<Kept>(path, text));
         let pending = remembered.pending.get(&*name).and_then(|text| readable(path, text));
         let (start, last) = match kept {
             Some(Kept { place, last }) => (Start::At(place), last),
-            None => (since(window), 0),
+            // The first time: successes are wanted from as far back as they count.
+            None => (since(window.max(trusted_for)), 0),
         };
         let log = Self {
             name,

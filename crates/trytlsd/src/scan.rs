@@ -7,13 +7,13 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use access::block;
 use access::key::Key;
 use config::Config;
 use facts::Resolver;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maillog::finder::Finder;
-use maillog::kinds::Kinds;
 use maillog::stamp::Calendar;
 use policy::fact::{Answer, Fact, Ptr, Question};
 use policy::input::{Effect, Input, MapState};
@@ -25,6 +25,7 @@ use crate::cli;
 use crate::clock;
 use crate::output::{Style, complain, print};
 use crate::progress::Progress;
+use crate::reader::KINDS;
 use crate::report::{Listed, Report};
 use crate::tally::{Relay, Tally};
 use crate::verdict::{Verdict, judge};
@@ -32,11 +33,8 @@ use crate::verdict::{Verdict, judge};
 /// The exit status if something could not be read.
 const UNREAD: u8 = 1;
 
-/// What a scan wants to know.
-const KINDS: Kinds = Kinds::ATTEMPTS.with(Kinds::OUTCOMES).with(Kinds::SUCCESSES);
-
-/// What DNS said.
-type Answers = HashMap<IpAddr, Answer<Ptr>>;
+/// What the network said.
+type Answers = HashMap<Question, Fact>;
 
 /// One run over some logs.
 struct Scan {
@@ -65,7 +63,7 @@ pub(crate) fn run(args: &cli::Scan, config: &Config) -> anyhow::Result<u8> {
     });
     let sources = tailer::sources(good.collect::<Vec<_>>())?;
     let mut scan = Scan {
-        state: State::new(config.rules()),
+        state: state(config),
         tally: Tally::default(),
         lines: 0,
         bytes: 0,
@@ -87,6 +85,18 @@ pub(crate) fn run(args: &cli::Scan, config: &Config) -> anyhow::Result<u8> {
     let report = scan.report(&answers);
     print(if args.json { report.json()? } else { report.text(config, Style::of_stdout()) })?;
     Ok(status)
+}
+
+/// A heart for old logs. All decisions fall at their end, so how many there may be in an hour says nothing. Of this host
+/// is asked what its files tell; the logs may be another one's.
+fn state(config: &Config) -> State {
+    let mut rules = config.rules();
+    rules.guards.max_per_hour = 0;
+    let mut state = State::new(rules);
+    if let Ok(text) = std::fs::read(&config.access.file.0.0) {
+        state.set_admin(Answer::Known(block::parse(&text).admins));
+    }
+    state
 }
 
 impl Scan {
@@ -122,27 +132,27 @@ impl Scan {
         outcome
     }
 
-    /// Asks DNS about every address at which mail was stuck, all at once.
+    /// Asks DNS about every address at which mail was stuck, and whatever else candidates wait for, all at once.
     fn ask(&self, config: &Config) -> anyhow::Result<Answers> {
         let relays = self.tally.sorted();
-        let addresses: HashSet<IpAddr> =
-            relays.iter().flat_map(|(_, relay)| &relay.addresses).copied().collect();
-        if addresses.is_empty() {
+        let mut questions: HashSet<Question> = self.state.questions().collect();
+        let addresses = relays.iter().flat_map(|(_, relay)| &relay.addresses);
+        questions.extend(addresses.map(|address| Question::Ptr(*address)));
+        if questions.is_empty() {
             return Ok(Answers::new());
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let resolver = Arc::new(Resolver::new(config.resolver()));
             let mut asks = tokio::task::JoinSet::new();
-            for address in addresses {
+            for question in questions {
                 let resolver = Arc::clone(&resolver);
-                asks.spawn(async move { resolver.ask(Question::Ptr(address)).await });
+                asks.spawn(async move { (question.clone(), resolver.ask(question).await) });
             }
             let mut answers = Answers::new();
-            while let Some(fact) = asks.join_next().await {
-                if let Fact::Ptr(address, answer) = fact? {
-                    answers.insert(address, answer);
-                }
+            while let Some(answered) = asks.join_next().await {
+                let (question, fact) = answered?;
+                answers.insert(question, fact);
             }
             Ok(answers)
         })
@@ -150,10 +160,10 @@ impl Scan {
 
     /// Gives the candidates their facts, and withholds the edits.
     fn decide(&mut self, answers: &Answers) {
-        let addresses: HashSet<IpAddr> = self.state.asked().collect();
-        for address in addresses {
-            let answer = answers.get(&address).cloned().unwrap_or(Answer::NotAsked);
-            withhold(&mut self.state, Input::Fact(Fact::Ptr(address, answer)), self.last);
+        let questions: HashSet<Question> = self.state.questions().collect();
+        for question in questions {
+            let fact = answers.get(&question).cloned().unwrap_or_else(|| not_asked(question));
+            withhold(&mut self.state, Input::Fact(fact), self.last);
         }
     }
 
@@ -163,11 +173,8 @@ impl Scan {
         let list = |(name, relay): &(&str, &Relay)| {
             let record = self.state.record(name);
             let (verdict, why) = judge(&rules, name, relay, record);
-            let ptrs: Vec<_> = relay
-                .addresses
-                .iter()
-                .map(|address| answers.get(address).cloned().unwrap_or(Answer::NotAsked))
-                .collect();
+            let ptrs: Vec<_> =
+                relay.addresses.iter().map(|address| ptr_of(answers, *address)).collect();
             let keys: &[Key] = match (verdict, record) {
                 (Verdict::Propose, Some(record)) => record.proposed(),
                 _ => &[],
@@ -181,6 +188,21 @@ impl Scan {
             unlisted: self.tally.unlisted,
             relays: relays.iter().map(list).collect(),
         }
+    }
+}
+
+fn not_asked(question: Question) -> Fact {
+    match question {
+        Question::Ptr(address) => Fact::Ptr(address, Answer::NotAsked),
+        Question::Tlsa(name) => Fact::Tlsa(name, Answer::NotAsked),
+        Question::Sts(domain) => Fact::Sts(domain, Answer::NotAsked),
+    }
+}
+
+fn ptr_of(answers: &Answers, address: IpAddr) -> Answer<Ptr> {
+    match answers.get(&Question::Ptr(address)) {
+        Some(Fact::Ptr(_, answer)) => answer.clone(),
+        _ => Answer::NotAsked,
     }
 }
 

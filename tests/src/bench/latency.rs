@@ -120,7 +120,7 @@ impl Stage {
         let (log, access, config) = (path("mail.log"), path("access"), path("trytlsd.toml"));
         let text = format!(
             "[log]\npath = {log:?}\n\
-             [policy]\nfailures = 1\nmin_span = \"0s\"\nnever = []\nprobe = false\n\
+             [policy]\nfailures = 1\nmin_span = \"0s\"\nnever = []\nprobe = false\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n\
              [access]\nfile = {access:?}\nmap = {access:?}\ntype = \"text\"\nrebuild = \"none\"\n\
              cf = {:?}\n\
              [guards]\nmax_entries = 0\nmax_per_hour = 0\nburst_relays = 0\nburst_share = 0.0\n\

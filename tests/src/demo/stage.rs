@@ -101,7 +101,7 @@ impl Stage {
         format!(
             "dry_run = true\n\
              [log]\npath = {:?}\n\
-             [policy]\nfailures = 3\nwindow = \"24h\"\nmin_span = \"1s\"  # in life: 30m\nprobe = false\n\
+             [policy]\nfailures = 3\nwindow = \"24h\"\nmin_span = \"1s\"  # in life: 30m\nprobe = false\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n\
              [access]\nfile = {:?}\nmap = {:?}\n{map}cf = {:?}  # there is none\n\
              [dns]\nservers = [\"{}\"]\n\
              [ledger]\npath = {:?}\n",

@@ -20,7 +20,7 @@ pub(crate) fn show(event: &Event<'_>) -> String {
         }
         What::Stuck(s) => {
             let address = s.address.map_or_else(|| "-".to_owned(), |a| a.to_string());
-            format!("stuck {} {address} {} {:?}", s.attempt.relay, s.queue_id, s.recipients)
+            format!("stuck {} {address} {} {:?}", s.attempt.relay, s.queue_id, s.recipients.list)
         }
         What::Sent(a) => format!("sent {}", a.relay),
         What::Failed(a) => format!("failed {}", a.relay),

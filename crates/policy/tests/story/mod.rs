@@ -3,11 +3,16 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "test code, though outside of the test functions")]
 
+use std::collections::HashMap;
+
+use access::lookup::Entries;
 use jiff::Timestamp;
-use maillog::event::{Attempt, Event, Fault, Stuck, Success, What};
+use maillog::event::{
+    Attempt, Cause, CauseKind, Event, Fault, Recipients, Stuck, Success, Waiting, What,
+};
 use maillog::relay::Relay;
 use maillog::stamp::Stamp;
-use policy::fact::{Answer, Fact, Ptr, PtrName};
+use policy::fact::{Answer, Fact, Ptr, PtrName, Question, Sts, Tlsa};
 use policy::input::{Change, Effect, Input, Look, MapState};
 use policy::rules::Rules;
 use policy::state::State;
@@ -19,13 +24,31 @@ pub(crate) struct Story {
     pub(crate) dry_run: bool,
     pub(crate) map_fails: bool,
     pub(crate) told: Vec<String>,
+    /// What the error line before an attempt says.
+    pub(crate) cause: CauseKind,
+    /// To whom mail is stuck.
+    pub(crate) to: Vec<&'static str>,
+    /// What DNS says of TLSA records.
+    pub(crate) tlsa: Answer<Tlsa>,
+    /// What each domain's MTA-STS is; none where it is not named.
+    pub(crate) sts: HashMap<&'static str, Answer<Option<Sts>>>,
 }
 
 impl Story {
     pub(crate) fn new(rules: Rules) -> Self {
         let never = policy::never::NeverList(vec!["127.0.0.0/8".parse().unwrap()]);
         let rules = Rules { never, ..rules };
-        Self { state: State::new(rules), minute: 0, dry_run: false, map_fails: false, told: vec![] }
+        Self {
+            state: State::new(rules),
+            minute: 0,
+            dry_run: false,
+            map_fails: false,
+            told: vec![],
+            cause: CauseKind::Handshake,
+            to: vec![],
+            tlsa: Answer::Known(Tlsa::Absent),
+            sts: HashMap::new(),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -49,11 +72,26 @@ impl Story {
         relay: &str,
         address: &str,
     ) -> &mut Self {
-        let attempt =
-            Attempt { relay: Relay::parse(relay.as_bytes()).unwrap(), fault, code, cause: None };
+        let relay = Relay::parse(relay.as_bytes()).unwrap();
+        let cause = Some(Cause { kind: self.cause, reason: "it broke".into() });
+        let attempt = Attempt { relay, fault, code, cause };
         let address = (!address.is_empty()).then(|| address.parse().unwrap());
         let queue_id = "6AN00000000001".into();
-        self.event(What::Stuck(Box::new(Stuck { attempt, address, queue_id, recipients: vec![] })))
+        let recipients = self.recipients();
+        self.event(What::Attempt(attempt.clone()));
+        self.event(What::Stuck(Box::new(Stuck { attempt, address, queue_id, recipients })))
+    }
+
+    fn recipients(&self) -> Recipients<'static> {
+        Recipients { list: self.to.iter().map(|to| (*to).into()).collect(), more: false }
+    }
+
+    /// A further message waits for the relay.
+    pub(crate) fn waiting(&mut self, relay: &str) -> &mut Self {
+        let relay = Relay::parse(relay.as_bytes()).unwrap();
+        let recipients = self.recipients();
+        let queue_id = "6AN00000000002".into();
+        self.event(What::Waiting(Waiting { relay, queue_id, recipients }))
     }
 
     pub(crate) fn stuck(&mut self, relay: &str, address: &str) -> &mut Self {
@@ -99,10 +137,26 @@ impl Story {
                 Change::Wiped(relay, keys) => format!("wiped {relay}: {}", list(keys)),
                 Change::PutBack(relay, keys) => format!("put back {relay}: {}", list(keys)),
                 Change::Cleared(relay) => format!("cleared {relay}"),
+                Change::Approved(relay, approval) => format!("approved {relay}: {}", approval.who),
+                Change::Refused(relay, hold, _) => format!("refused {relay}: {hold}"),
+                Change::Withdrawn(relay, keys, hold) => {
+                    format!("withdrawn {relay}: {}: {hold}", list(keys))
+                }
+                Change::Raised(alarm) => format!("alarm: {}", alarm.says),
+                Change::Ended(about) => format!("alarm ended: {about:?}"),
             });
         }
         for effect in outcome.effects {
             match effect {
+                Effect::Ask(Question::Tlsa(name)) => {
+                    let fact = Fact::Tlsa(name, self.tlsa.clone());
+                    self.input(Input::Fact(fact));
+                }
+                Effect::Ask(Question::Sts(domain)) => {
+                    let known = self.sts.get(&*domain).cloned();
+                    let fact = Fact::Sts(domain, known.unwrap_or(Answer::Known(None)));
+                    self.input(Input::Fact(fact));
+                }
                 Effect::Ask(question) => self.told.push(format!("ask {question:?}")),
                 Effect::Prove(relay, _) => self.told.push(format!("prove {relay}")),
                 Effect::Edit(edit) => {
@@ -163,8 +217,13 @@ pub(crate) fn look(ours: &[&str], block: bool, rest_changed: bool, admins: &[&st
         ours: ours.iter().map(|key| entry(key)).collect(),
         block,
         rest_changed,
-        admins: admins.iter().map(|key| key.parse().unwrap()).collect(),
+        admins: admin(&admins.iter().map(|key| format!("Try_TLS:{key} YES\n")).collect::<String>()),
     }
+}
+
+/// The admin's own lines.
+pub(crate) fn admin(text: &str) -> Entries {
+    Entries::parse(text.as_bytes())
 }
 
 /// A relay with an entry for its address.

@@ -1,0 +1,173 @@
+//! The guards: whatever speaks against an entry. Every candidate passes all of them before anything is written.
+//!
+//! Each gives its opinion with the fact that it rests on, in a fixed order; the first that speaks decides. A fact that
+//! could not be found out speaks too: whoever can make handshakes fail can make answers fail. The one exception is what
+//! nobody asked for (old logs read elsewhere, `--no-dns`): that is silent, and says so.
+
+mod bounds;
+mod doubts;
+mod promises;
+mod words;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use maillog::relay::Relay;
+
+use crate::asked::Asked;
+use crate::evidence::Weight;
+use crate::hold::Hold;
+use crate::record::Record;
+use crate::state::State;
+
+/// The guards, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Guard {
+    /// The never-list of the config.
+    Never,
+    /// `$j` and class w.
+    OwnHost,
+    /// An entry `Try_TLS:` of the admin's own.
+    AdminTryTls,
+    /// `TLS_Rcpt:`, with which the mail would bounce.
+    TlsRcpt,
+    /// `TLS_Srv:`, with which it would be deferred all the same.
+    TlsSrv,
+    /// DANE (RFC 7672).
+    Dane,
+    /// MTA-STS (RFC 8461).
+    MtaSts,
+    /// TLS worked lately.
+    WorkedLately,
+    /// Many relays at once, or CONFIG errors.
+    OwnFault,
+    /// Only resets and time-outs.
+    WeakEvidence,
+    /// Entries in force, and new ones in an hour.
+    Limits,
+    /// `TLSFallbacktoClear`.
+    FallsBack,
+}
+
+/// What a guard says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// Nothing against an entry; the fact, in words.
+    Silent(String),
+    /// No.
+    Holds(Hold),
+    /// It waits for an answer; to which question.
+    Waits(String),
+}
+
+/// The opinion of one guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opinion {
+    /// Whose.
+    pub guard: Guard,
+    /// What it says, and why.
+    pub says: Says,
+}
+
+/// What every guard is shown.
+struct Case<'a> {
+    state: &'a State,
+    relay: &'a Relay<'a>,
+    asked: &'a Asked,
+    now: Timestamp,
+}
+
+/// One guard's rule.
+type Rule = fn(&Case<'_>) -> Says;
+
+/// All guards, in their order.
+const ALL: [(Guard, Rule); 12] = [
+    (Guard::Never, words::never),
+    (Guard::OwnHost, words::own_host),
+    (Guard::AdminTryTls, words::admin_try_tls),
+    (Guard::TlsRcpt, words::tls_rcpt),
+    (Guard::TlsSrv, words::tls_srv),
+    (Guard::Dane, promises::dane),
+    (Guard::MtaSts, promises::mta_sts),
+    (Guard::WorkedLately, doubts::worked_lately),
+    (Guard::OwnFault, doubts::own_fault),
+    (Guard::WeakEvidence, doubts::weak_evidence),
+    (Guard::Limits, bounds::limits),
+    (Guard::FallsBack, bounds::falls_back),
+];
+
+impl Case<'_> {
+    fn record(&self) -> Option<&Record> {
+        self.state.record(self.relay.as_str())
+    }
+
+    /// The addresses at which mail was stuck.
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let seen = self.record().map(|record| record.evidence.addresses()).unwrap_or_default();
+        let asked: Vec<IpAddr> = self.asked.addresses().filter(|a| !seen.contains(a)).collect();
+        seen.into_iter().chain(asked)
+    }
+
+    /// Whether the relay has its entry, or is getting it.
+    fn is_decided(&self) -> bool {
+        self.record().is_some_and(Record::is_decided)
+    }
+
+    /// What the evidence weighs now, if there is any.
+    fn weight(&self) -> Option<Weight> {
+        let record = self.record()?;
+        Some(record.evidence.clone().weigh(&self.state.rules, self.now))
+    }
+}
+
+/// The opinions of all guards on a relay, in order; `asked` has the answers that have come. They can be asked of a relay
+/// that is no candidate yet, too.
+pub fn judge(state: &State, relay: &Relay<'_>, asked: &Asked, now: Timestamp) -> Vec<Opinion> {
+    let case = Case { state, relay, asked, now };
+    ALL.into_iter().map(|(guard, rule)| Opinion { guard, says: rule(&case) }).collect()
+}
+
+/// The first hold that no approval overrules, if there is one.
+pub(crate) fn against(
+    state: &State,
+    relay: &Relay<'_>,
+    asked: &Asked,
+    now: Timestamp,
+) -> Option<Hold> {
+    let approved = state.record(relay.as_str()).is_some_and(|r| r.approval(now).is_some());
+    let case = Case { state, relay, asked, now };
+    ALL.into_iter().find_map(|(_, rule)| match rule(&case) {
+        Says::Holds(hold) if approved && hold.overrule(state.host.dane).is_ok() => None,
+        Says::Holds(hold) => Some(hold),
+        Says::Silent(_) | Says::Waits(_) => None,
+    })
+}
+
+/// The hold with which mail would bounce or be stuck all the same, if there is one: for entries that are in force.
+pub(crate) fn requires_tls(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<Hold> {
+    let case = Case { state, relay, asked: &Asked::default(), now };
+    [words::tls_rcpt, words::tls_srv].into_iter().find_map(|opinion| match opinion(&case) {
+        Says::Holds(hold @ (Hold::TlsRcpt { .. } | Hold::TlsSrv(_))) => Some(hold),
+        _ => None,
+    })
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Never => "never-list",
+            Self::OwnHost => "own host",
+            Self::AdminTryTls => "own Try_TLS",
+            Self::TlsRcpt => "TLS_Rcpt",
+            Self::TlsSrv => "TLS_Srv",
+            Self::Dane => "DANE",
+            Self::MtaSts => "MTA-STS",
+            Self::WorkedLately => "worked lately",
+            Self::OwnFault => "is it us",
+            Self::WeakEvidence => "weak evidence",
+            Self::Limits => "limits",
+            Self::FallsBack => "TLSFallbacktoClear",
+        })
+    }
+}

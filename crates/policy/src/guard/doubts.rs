@@ -1,0 +1,62 @@
+//! Doubts about the evidence itself: TLS that worked a week ago, faults that look like ours, failures that any network
+//! has. They do not apply to a further address of a relay that has its entry: that is decided.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Case, Says};
+use crate::evidence::{Weight, seconds};
+use crate::hold::Hold;
+
+pub(super) fn worked_lately(case: &Case<'_>) -> Says {
+    let guards = &case.state.rules.guards;
+    if guards.trusted_for.is_zero() {
+        return Says::Silent("switched off".to_owned());
+    }
+    let Some(success) = case.state.last_success(case.relay.as_str()) else {
+        return Says::Silent("no success is on record".to_owned());
+    };
+    let at = Timestamp::from_second(success.second.into()).unwrap_or(case.now);
+    let ago = case.now.duration_since(at);
+    if ago > guards.trusted_for {
+        return Says::Silent(format!("TLS with it worked at {at:.0}, longer ago than is trusted"));
+    }
+    if case.is_decided() {
+        return Says::Silent("it has its entry".to_owned());
+    }
+    let began = case.record().and_then(|record| record.evidence.began());
+    let failing =
+        began.filter(|began| *began >= success.second).map_or(SignedDuration::ZERO, |began| {
+            SignedDuration::from_secs(i64::from(seconds(case.now)) - i64::from(began))
+        });
+    let wanted = guards.trusted_min_span;
+    if failing >= wanted {
+        return Says::Silent(format!(
+            "TLS with it worked at {at:.0}, but it has failed for {failing:#} since"
+        ));
+    }
+    Says::Holds(Hold::WorkedLately { at, handshake: success.handshake, failing, wanted })
+}
+
+pub(super) fn own_fault(case: &Case<'_>) -> Says {
+    match case.state.own_fault() {
+        Some(alarm) => Says::Holds(Hold::OwnFault(alarm.says.clone())),
+        None => Says::Silent("other relays do not fail".to_owned()),
+    }
+}
+
+pub(super) fn weak_evidence(case: &Case<'_>) -> Says {
+    let wanted = case.state.rules.guards.weak_min_span;
+    if case.is_decided() {
+        return Says::Silent("it has its entry".to_owned());
+    }
+    let Some(weight) = case.weight() else {
+        return Says::Silent("no attempts".to_owned());
+    };
+    let Weight { stuck, span, enough, strong, strong_enough } = weight;
+    let weak = stuck.saturating_sub(strong);
+    // A guard is no threshold: it has an opinion once there is a count to doubt.
+    if wanted.is_zero() || strong_enough || !enough || span >= wanted {
+        return Says::Silent(format!("{strong} handshake failures, {weak} resets and time-outs"));
+    }
+    Says::Holds(Hold::WeakEvidence { strong, stuck, span, wanted })
+}

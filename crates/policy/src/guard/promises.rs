@@ -1,0 +1,73 @@
+//! What the other side has promised the world: that TLS works with it, and that mail must not come without.
+
+use jiff::Timestamp;
+
+use super::{Case, Says};
+use crate::evidence::seconds;
+use crate::fact::{Answer, Sts, StsMode, Tlsa};
+use crate::hold::Hold;
+
+/// For how long sendmail's own warning holds, in seconds: a month.
+const WARNING_HOLDS: u32 = 30 * 86_400;
+
+pub(super) fn dane(case: &Case<'_>) -> Says {
+    let warned = case.state.record(case.relay.as_str()).and_then(|record| record.dane_warned());
+    if let Some(warned) = warned
+        && seconds(case.now).saturating_sub(warned) < WARNING_HOLDS
+    {
+        let at = Timestamp::from_second(warned.into()).unwrap_or(case.now);
+        return Says::Holds(Hold::DaneWarned(at));
+    }
+    let Some((name, answer)) = &case.asked.tlsa else {
+        return Says::Silent("an address literal has no TLSA records".to_owned());
+    };
+    match answer {
+        None => Says::Waits(format!("TLSA of {name}")),
+        Some(Answer::Known(Tlsa::Secure)) => Says::Holds(Hold::DaneSecure(name.clone())),
+        Some(Answer::Known(Tlsa::Insecure)) => {
+            Says::Silent("TLSA records, but the zone is not signed".to_owned())
+        }
+        Some(Answer::Known(Tlsa::Absent)) => Says::Silent("no TLSA records".to_owned()),
+        Some(Answer::Unknown(why)) => Says::Holds(Hold::DaneUnknown(why.clone())),
+        Some(Answer::NotAsked) => Says::Silent("not asked".to_owned()),
+    }
+}
+
+pub(super) fn mta_sts(case: &Case<'_>) -> Says {
+    let mut waits = None;
+    let mut unknown = None;
+    let mut facts = Vec::new();
+    for (domain, answer) in &case.asked.sts {
+        match answer {
+            None => waits = waits.or_else(|| Some(format!("MTA-STS of {domain}"))),
+            Some(Answer::Known(Some(Sts { mode: StsMode::Enforce, .. }))) => {
+                return Says::Holds(Hold::StsEnforced(domain.clone()));
+            }
+            Some(Answer::Known(Some(Sts { mode: StsMode::Testing, .. }))) => {
+                facts.push(format!("{domain}: mode testing"));
+            }
+            Some(Answer::Known(Some(Sts { mode: StsMode::None, .. }))) => {
+                facts.push(format!("{domain}: mode none"));
+            }
+            Some(Answer::Known(None)) => facts.push(format!("{domain}: no policy")),
+            Some(Answer::Unknown(why)) => {
+                unknown = unknown.or_else(|| Some(Hold::StsUnknown(domain.clone(), why.clone())));
+            }
+            Some(Answer::NotAsked) => facts.push(format!("{domain}: not asked")),
+        }
+    }
+    if let Some(hold) = unknown {
+        return Says::Holds(hold);
+    }
+    let domains = case.state.record(case.relay.as_str()).and_then(|record| record.domains());
+    if domains.is_some_and(|domains| domains.has_more()) {
+        return Says::Holds(Hold::StsTooMany);
+    }
+    if let Some(question) = waits {
+        return Says::Waits(question);
+    }
+    if facts.is_empty() {
+        return Says::Silent("no recipient's domain is known".to_owned());
+    }
+    Says::Silent(facts.join(", "))
+}

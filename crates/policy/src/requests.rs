@@ -1,0 +1,88 @@
+//! What an operator asks for.
+
+use jiff::Timestamp;
+use maillog::relay::Relay;
+
+use crate::approval::Approval;
+use crate::asked::Asked;
+use crate::candidate::{reconsider, relays, weigh};
+use crate::evidence::seconds;
+use crate::guard::{Says, judge};
+use crate::hold::Hold;
+use crate::input::Change;
+use crate::record::{Record, Work};
+use crate::state::State;
+use crate::step::Outcome;
+
+/// What dry run has shown goes through the guards again.
+pub(crate) fn arm(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    let proposed = |record: &mut Record| {
+        record.standing().proposed.clear();
+        true
+    };
+    reconsider(state, now, outcome, |record| !record.proposed().is_empty(), proposed);
+}
+
+/// The log has been read up to its end: what was gathered is judged. That takes up again what was under way when the
+/// last process ended, too.
+pub(crate) fn resume(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    state.live = true;
+    for relay in relays(state, |record| !record.evidence.is_empty() && record.is_open(now)) {
+        weigh(state, &relay, now, outcome);
+    }
+}
+
+/// An operator overrules what holds the relay back, for a time; refused where mail would bounce, or where an entry would
+/// do no good. A hold-off of an entry that was lifted by hand ends with it: that, too, was an operator's word.
+pub(crate) fn approve(
+    state: &mut State,
+    relay: &Relay<'static>,
+    approval: Approval,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    if let Some((hold, advice)) = refusal(state, relay, now) {
+        return outcome.changes.push(Change::Refused(relay.clone(), hold, advice));
+    }
+    let record = state.relays.get_or_insert_with(relay.as_str(), Record::default);
+    record.last_seen = record.last_seen.max(seconds(now));
+    let standing = record.standing();
+    standing.approved = Some(Box::new(approval.clone()));
+    standing.lifted_until = None;
+    if matches!(standing.work, Work::Held(_)) {
+        standing.work = Work::Idle;
+    }
+    outcome.changes.push(Change::Approved(relay.clone(), approval));
+    if state.live && state.record(relay.as_str()).is_some_and(|record| record.is_open(now)) {
+        weigh(state, relay, now, outcome);
+    }
+}
+
+/// The hold for which an approval of the relay is refused, with what to change instead; from what is known without a
+/// question to the network.
+pub fn refusal(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<(Hold, &'static str)> {
+    let record = state.record(relay.as_str());
+    let addresses = record.map(|record| record.evidence.addresses()).unwrap_or_default();
+    let asked = Asked::of(relay, &addresses, record.and_then(Record::domains));
+    judge(state, relay, &asked, now).into_iter().find_map(|opinion| match opinion.says {
+        Says::Holds(hold) => {
+            let advice = hold.overrule(state.host().dane).err()?;
+            Some((hold, advice))
+        }
+        Says::Silent(_) | Says::Waits(_) => None,
+    })
+}
+
+/// A hold-off or an approval that has ended is forgotten: the record may leave like any other.
+pub(crate) fn end_terms(state: &mut State, now: Timestamp) {
+    let ended = |record: &Record| {
+        (record.has_hold_off() && !record.is_lifted(now))
+            || (record.has_approval() && record.approval(now).is_none())
+    };
+    for relay in relays(state, ended) {
+        let standing = state.relays.get_mut(relay.as_str()).and_then(Record::standing_if_any);
+        let Some(standing) = standing else { continue };
+        standing.lifted_until = standing.lifted_until.filter(|until| seconds(now) < *until);
+        standing.approved = standing.approved.take().filter(|a| seconds(now) < a.until);
+    }
+}
