@@ -4,7 +4,7 @@
 //! So a `TLS_Rcpt:` entry for one user counts for all users of his domain; once TLS is off, his mail would take the same
 //! way.
 //!
-//! **Bounds.** [`MOST`] domains and [`MOST_BYTES`] of a relay; what does not fit is remembered as "more", and that is
+//! **Bounds.** 64 domains of a relay, and 4 KB of their names; what does not fit is remembered as "more", and that is
 //! unknown.
 
 use maillog::event::Recipients;

@@ -120,10 +120,10 @@ impl Stage {
         let (log, access, config) = (path("mail.log"), path("access"), path("trytlsd.toml"));
         let text = format!(
             "[log]\npath = {log:?}\n\
-             [policy]\nfailures = 1\nmin_span = \"0s\"\nnever = []\nprobe = false\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n\
+             [policy]\nfailures = 1\nmin_span = \"0s\"\nnever = []\nprobe = false\n\
              [access]\nfile = {access:?}\nmap = {access:?}\ntype = \"text\"\nrebuild = \"none\"\n\
              cf = {:?}\n\
-             [guards]\nmax_entries = 0\nmax_per_hour = 0\nburst_relays = 0\nburst_share = 0.0\n\
+             [guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nmax_entries = 0\nmax_per_hour = 0\nburst_relays = 0\nburst_share = 0.0\n\
              [dns]\nservers = [\"{}\"]\n\
              [ledger]\npath = {:?}\n",
             path("sendmail.cf"),
@@ -132,6 +132,7 @@ impl Stage {
         );
         append(&log, b"")?;
         append(&access, b"Connect:localhost\tRELAY\n")?;
+        append(&path("sendmail.cf"), b"Djown.host.example\n")?;
         append(&config, text.as_bytes())?;
         Ok(Self { log, config, _dns: dns, folder })
     }

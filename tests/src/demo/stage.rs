@@ -86,6 +86,7 @@ impl Stage {
         }
         let dns = DnsServer::start(zone).context("start the DNS server")?;
         let stage = Self { folder, makemap: Makemap::find(), dns };
+        stage.create("sendmail.cf", "Djown.host.example\n")?;
         stage.create("access", ACCESS)?;
         stage.create("mail.log", "")?;
         stage.create("trytlsd.toml", &stage.first_config())?;
@@ -102,7 +103,7 @@ impl Stage {
             "dry_run = true\n\
              [log]\npath = {:?}\n\
              [policy]\nfailures = 3\nwindow = \"24h\"\nmin_span = \"1s\"  # in life: 30m\nprobe = false\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n\
-             [access]\nfile = {:?}\nmap = {:?}\n{map}cf = {:?}  # there is none\n\
+             [access]\nfile = {:?}\nmap = {:?}\n{map}cf = {:?}\n\
              [dns]\nservers = [\"{}\"]\n\
              [ledger]\npath = {:?}\n",
             path("mail.log"),

@@ -72,6 +72,7 @@ impl Stage {
         );
         stage.write("trytlsd.toml", config.as_bytes())?;
         stage.write("access", ACCESS.as_bytes())?;
+        stage.write("sendmail.cf", b"Djown.host.example\n")?;
         stage.write("mail.log", b"")?;
         if let Some(makemap) = &stage.makemap {
             makemap.build(stage.folder.path())?;
