@@ -42,7 +42,7 @@ struct Record {
 #[derive(Deserialize)]
 struct Evidence {
     /// Second and number.
-    moments: Vec<(u32, u32)>,
+    moments: Vec<(u32, u32, u32)>,
 }
 
 impl Stage {
@@ -193,7 +193,7 @@ impl Stage {
         for (relay, record) in loaded.relays {
             let record: Record = serde_json::from_str(&record)
                 .with_context(|| format!("the record of {relay}: {record}"))?;
-            counts.insert(relay, record.evidence.moments.iter().map(|(_, number)| number).sum());
+            counts.insert(relay, record.evidence.moments.iter().map(|(_, number, _)| number).sum());
         }
         Ok(counts)
     }
