@@ -36,7 +36,7 @@ endif
 .PHONY: fuzz
 fuzz: ## every fuzz target for 10 minutes (SECONDS=20: for so long; TARGETS=maillog: that one)
 	@echo '== fuzz'
-	@$(with) cxx -- fuzz/run $(or $(SECONDS),600) $(TARGETS)
+	@$(with) openssl cxx -- fuzz/run $(or $(SECONDS),600) $(TARGETS)
 
 # The host's triple as cargo writes it in names of variables.
 host = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')

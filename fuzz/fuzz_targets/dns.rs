@@ -24,6 +24,7 @@ use facts::{Resolver, Settings};
 use hickory_resolver::net::runtime::{
     DnsUdpSocket, RuntimeProvider, TokioHandle, TokioRuntimeProvider, TokioTime,
 };
+use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use maillog::relay::{Relay, is_plain_name};
 use policy::choice::{Located, keys};
@@ -104,7 +105,9 @@ fn ask(data: &[u8], question: Question) -> Fact {
         timeout: Duration::from_secs(3),
         ..Settings::default()
     };
-    runtime.block_on(async { Resolver::over(network, settings).ask(question).await })
+    runtime.block_on(async {
+        Resolver::over(network, settings).ask(question, Timestamp::UNIX_EPOCH).await
+    })
 }
 
 /// The answers that a case holds; the last may be cut.

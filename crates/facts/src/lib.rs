@@ -1,4 +1,4 @@
-//! What the network tells about a relay: PTR with forward confirmation. "Unknown" is an answer of its own; what follows
+//! What the network tells about a relay: PTR with forward confirmation, the MTA-STS policy of a domain. "Unknown" is an answer of its own; what follows
 //! from an answer is not decided here.
 //!
 //! Every answer comes from a server that anybody may run: a PTR zone belongs to whoever holds the address. So names are
@@ -10,6 +10,7 @@ mod chain;
 mod ptr;
 mod resolver;
 mod servers;
+mod sts;
 mod upstream;
 
 pub use resolver::{Resolver, Settings};

@@ -2,6 +2,7 @@
 //!
 //! Questions come in bursts (a log that is read for the first time holds thousands of relays), so at most
 //! [`IN_FLIGHT`] are put to the network at once, the same question only once, and what was learnt is kept for a while.
+//! As many again may be about MTA-STS, so that web servers that are slow on purpose hold up nothing but each other.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,13 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::net::runtime::{RuntimeProvider, TokioRuntimeProvider};
-use policy::fact::{Answer, Fact, Question};
+use jiff::Timestamp;
+use policy::fact::{Answer, Fact, Question, Sts};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
 use crate::cache::{Cache, Keep};
 use crate::ptr;
 use crate::servers::Servers;
+use crate::sts::{self, Policies};
 
 /// Questions that are put to the network at the same time.
 const IN_FLIGHT: usize = 8;
@@ -33,16 +36,29 @@ pub struct Settings {
     pub cache_cap: usize,
     /// Where the servers are read from if none are given; read again when it changes.
     pub resolv_conf: PathBuf,
+    /// The port of MTA-STS policies; other than 443 for tests.
+    pub sts_port: u16,
+    /// The time in which an MTA-STS policy must be fetched, the address of its host included.
+    pub sts_timeout: Duration,
+    /// Whether an MTA-STS policy may be fetched from an address that is not of the public Internet: loopback, private,
+    /// link-local and the like. Whoever owns a domain chooses the address, so only where no such owner is a stranger.
+    pub sts_private: bool,
+    /// Further authorities for MTA-STS, PEM, beside those of the system's OpenSSL; read anew for every fetch.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for Settings {
-    /// The servers of `/etc/resolv.conf`, 3 s, 4096 answers.
+    /// The servers of `/etc/resolv.conf`, 3 s, 4096 answers; policies from public addresses, within 10 s.
     fn default() -> Self {
         Self {
             servers: Vec::new(),
             timeout: Duration::from_secs(3),
             cache_cap: 4096,
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
+            sts_port: 443,
+            sts_timeout: Duration::from_secs(10),
+            sts_private: false,
+            ca_file: None,
         }
     }
 }
@@ -52,6 +68,8 @@ impl Default for Settings {
 pub struct Resolver<P: RuntimeProvider = TokioRuntimeProvider> {
     timeout: Duration,
     turns: Semaphore,
+    sts_turns: Semaphore,
+    policies: Policies,
     servers: Mutex<Servers<P>>,
     memory: Mutex<Memory>,
 }
@@ -75,33 +93,47 @@ impl<P: RuntimeProvider> Resolver<P> {
     /// A resolver over another network than the host's: how a fuzzer has its answers believed, or not.
     pub fn over(network: P, settings: Settings) -> Self {
         let timeout = settings.timeout.max(Duration::from_millis(10));
+        let policies = Policies::new(&settings);
         let Settings { servers, resolv_conf, cache_cap, .. } = settings;
         Self {
             timeout,
             turns: Semaphore::new(IN_FLIGHT),
+            sts_turns: Semaphore::new(IN_FLIGHT),
+            policies,
             servers: Mutex::new(Servers::new(servers, resolv_conf, timeout, network)),
             memory: Mutex::new(Memory { cache: Cache::new(cache_cap), flying: HashMap::new() }),
         }
     }
 
+    /// Hands back the MTA-STS policies that were learnt before a restart, by domain, before anything is asked. At most
+    /// 10,000 are kept; those that would expire first leave. Each holds until its `until`.
+    pub fn keep_policies(&self, policies: impl IntoIterator<Item = (Box<str>, Sts)>) {
+        self.policies.keep(policies);
+    }
+
     /// The answer, from memory or from the network. Never fails: what cannot be found out is [`Answer::Unknown`].
     ///
-    /// Takes [`Settings::timeout`] from its turn at most; with many questions at once the turn must be waited for.
-    pub async fn ask(&self, question: Question) -> Fact {
+    /// Takes [`Settings::timeout`] from its turn at most, and for an MTA-STS policy that must be fetched
+    /// [`Settings::sts_timeout`] more; with many questions at once the turn must be waited for. `now` is the time of
+    /// day, by which such a policy begins and ends.
+    pub async fn ask(&self, question: Question, now: Timestamp) -> Fact {
         let cell = {
             let mut memory = lock(&self.memory);
-            if let Some(fact) = memory.cache.get(&question, Instant::now()) {
+            let known = memory.cache.get(&question, Instant::now());
+            if let Some(fact) = known.filter(|fact| sts::holds(fact, now)) {
                 return fact;
             }
             Arc::clone(memory.flying.entry(question.clone()).or_default())
         };
         let flight = Flight { memory: &self.memory, question: &question, cell };
-        flight.cell.get_or_init(|| self.find_out(&question)).await.clone()
+        flight.cell.get_or_init(|| self.find_out(&question, now)).await.clone()
     }
 
     /// Asks the network and remembers what it said.
-    async fn find_out(&self, question: &Question) -> Fact {
-        let _turn = self.turns.acquire().await;
+    async fn find_out(&self, question: &Question, now: Timestamp) -> Fact {
+        let about_sts = matches!(question, Question::Sts(_));
+        let turns = if about_sts { &self.sts_turns } else { &self.turns };
+        let _turn = turns.acquire().await;
         let servers = lock(&self.servers).current(Instant::now());
         let deadline = Instant::now() + self.timeout;
         let (fact, keep) = match question {
@@ -114,10 +146,13 @@ impl<P: RuntimeProvider> Resolver<P> {
                 (Fact::Ptr(address, answer), keep)
             }
             Question::Tlsa(name) => (Fact::Tlsa(name.clone(), Answer::NotAsked), Keep::Unknown),
-            Question::Sts(domain) => (Fact::Sts(domain.clone(), Answer::NotAsked), Keep::Unknown),
+            Question::Sts(domain) => {
+                let found = self.policies.find_out(&servers, domain, now, deadline).await;
+                (Fact::Sts(domain.clone(), found.0), found.1)
+            }
         };
-        let now = Instant::now();
-        lock(&self.memory).cache.put(question.clone(), fact.clone(), now, keep.as_duration());
+        let until = keep.as_duration();
+        lock(&self.memory).cache.put(question.clone(), fact.clone(), Instant::now(), until);
         fact
     }
 }

@@ -193,6 +193,6 @@ impl<P: RuntimeProvider> fmt::Debug for Upstream<P> {
 }
 
 /// The text with everything but printable ASCII escaped, at most 200 characters: an error may quote a name.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.bytes().flat_map(std::ascii::escape_default).map(char::from).take(200).collect()
 }

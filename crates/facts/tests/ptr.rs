@@ -17,6 +17,7 @@ use dns::{DnsServer, Manner, Zone};
 use facts::{Resolver, Settings};
 use hickory_proto::rr::rdata::{A, CNAME, PTR, TXT};
 use hickory_proto::rr::{Name, RData, Record};
+use jiff::Timestamp;
 use policy::fact::{Answer, Fact, Question};
 
 fn resolver(servers: &[SocketAddr], timeout: Duration) -> Resolver {
@@ -43,7 +44,7 @@ fn short(fact: &Fact, address: &str) -> String {
 }
 
 async fn ask(resolver: &Resolver, address: &str) -> String {
-    short(&resolver.ask(question(address)).await, address)
+    short(&resolver.ask(question(address), Timestamp::UNIX_EPOCH).await, address)
 }
 
 fn name(text: &str) -> Name {

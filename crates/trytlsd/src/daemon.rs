@@ -305,7 +305,7 @@ impl Daemon {
         match effect {
             Effect::Ask(question) => {
                 let resolver = Arc::clone(&self.resolver);
-                self.asks.spawn(async move { resolver.ask(question).await });
+                self.asks.spawn(async move { resolver.ask(question, clock::now()).await });
             }
             Effect::Edit(edit) if self.dry_run => self.withhold(edit)?,
             Effect::Edit(edit) => self.mapper.order(Order::Edit(edit)),

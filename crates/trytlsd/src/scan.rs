@@ -147,7 +147,9 @@ impl Scan {
             let mut asks = tokio::task::JoinSet::new();
             for question in questions {
                 let resolver = Arc::clone(&resolver);
-                asks.spawn(async move { (question.clone(), resolver.ask(question).await) });
+                asks.spawn(async move {
+                    (question.clone(), resolver.ask(question, clock::now()).await)
+                });
             }
             let mut answers = Answers::new();
             while let Some(answered) = asks.join_next().await {
