@@ -16,6 +16,7 @@ mod kept;
 mod policy;
 mod reach;
 mod record;
+mod socket;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use tokio_openssl::SslStream;
 
 use super::reach::is_global;
+use super::socket::Socket;
 use crate::upstream::{Trouble, Upstream, printable};
 
 /// Addresses that are tried.
@@ -119,8 +120,9 @@ impl Fetcher {
         let ssl = ssl.await.map_err(|error| format!("OpenSSL: {error}"))?;
         let ssl = ssl.map_err(|error| format!("OpenSSL: {error}"))?;
         let tcp = TcpStream::connect(SocketAddr::new(address, self.port)).await;
-        let mut stream = SslStream::new(ssl, tcp.map_err(|error| error.to_string())?)
-            .map_err(|error| format!("OpenSSL: {error}"))?;
+        let socket = Socket(tcp.map_err(|error| error.to_string())?);
+        let mut stream =
+            SslStream::new(ssl, socket).map_err(|error| format!("OpenSSL: {error}"))?;
         if let Err(error) = Pin::new(&mut stream).connect().await {
             return Err(match stream.ssl().verify_result() {
                 X509VerifyResult::OK => format!("TLS: {error}"),
@@ -157,7 +159,7 @@ fn ssl(host: &str, ca_file: Option<&Path>) -> Result<Ssl, ErrorStack> {
 }
 
 /// The request and the response. The connection is closed when this ends or is dropped.
-async fn request(stream: SslStream<TcpStream>, host: &str) -> Result<Bytes, String> {
+async fn request(stream: SslStream<Socket>, host: &str) -> Result<Bytes, String> {
     let request = Request::get("/.well-known/mta-sts.txt")
         .header(HOST, host)
         .header(USER_AGENT, AGENT)
