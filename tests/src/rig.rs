@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::dns::{DnsServer, Zone};
 use crate::trytlsd::{Text, binary, collect, text};
 use crate::wait;
 
@@ -22,6 +23,7 @@ pub const ACCESS: &str = "# the admin's\nConnect:127.0.0.1\tRELAY\nspam.example\
 #[derive(Debug)]
 pub struct Rig {
     folder: TempDir,
+    dns: DnsServer,
 }
 
 /// A command that has ended.
@@ -44,9 +46,10 @@ pub struct Running {
 }
 
 impl Rig {
-    /// A folder with an access file and a config that names it: map class `text`, dry run, no DNS server that answers.
+    /// A folder with an access file and a config that names it: map class `text`, dry run, and a DNS server that knows
+    /// no name at all.
     pub fn new() -> Result<Self> {
-        let rig = Self { folder: tempfile::tempdir()? };
+        let rig = Self { folder: tempfile::tempdir()?, dns: DnsServer::start(Zone::new())? };
         rig.write("access", ACCESS)?;
         rig.write("sendmail.cf", "Djown.host.example\n")?;
         rig.config("")?;
@@ -87,8 +90,9 @@ impl Rig {
             format!(
                 "{extra}\n[log]\npath = \"{folder}/mail.log\"\n[access]\nfile = \"{folder}/access\"\n\
                  map = \"{folder}/access\"\ntype = \"text\"\ncf = \"{folder}/sendmail.cf\"\n\
-                 [dns]\nservers = [\"127.0.0.1:9\"]\ntimeout = \"1s\"\n\
-                 [ledger]\npath = \"{folder}/ledger.db\"\n"
+                 [dns]\nservers = [\"{}\"]\ntimeout = \"1s\"\n\
+                 [ledger]\npath = \"{folder}/ledger.db\"\n",
+                self.dns.address(),
             ),
         )
     }
@@ -152,6 +156,12 @@ impl Rig {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         Ok(command)
+    }
+
+    /// The DNS server of its config.
+    #[must_use]
+    pub fn dns(&self) -> &DnsServer {
+        &self.dns
     }
 
     /// The folder.

@@ -15,7 +15,7 @@ pub(crate) fn dnsmasq(peers: &[Peer], extra: &[String]) -> String {
     let mut text = format!(
         "no-resolv\nno-hosts\nno-poll\nuser=root\nport=53\nlisten-address=127.0.0.1\n\
          bind-interfaces\nlog-queries\nlog-facility=/var/log/dns.log\npid-file=/run/dnsmasq.pid\n\
-         local=/test/\nlocal=/arpa/\nhost-record={HOST},127.0.0.1\n"
+         local=/test/\nlocal=/arpa/\nlocal=/example.org/\nhost-record={HOST},127.0.0.1\n"
     );
     for peer in peers {
         let (name, address) = (peer.name(), peer.address());

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use self::section::section;
 pub use self::section::{Setting, Shown};
 pub use self::span::Span;
-use self::values::{Absolute, Paths, Server, Share, Text, Within, loopback};
+use self::values::{Absolute, Optional, Paths, Server, Share, Text, Within, loopback};
 pub use self::values::{KeyChoice, LogSource, MapType, ProveWay, RebuildWay};
 
 /// Where the config is if nothing else is said.
@@ -125,6 +125,15 @@ section!(
 });
 
 section!(
+    /// How MTA-STS policies (RFC 8461) are fetched.
+    MtaSts, GivenMtaSts, "[mta_sts] ", {
+    /// Whether a policy may be fetched from an address that is not of the public Internet.
+    private_addresses: bool = false,
+    /// A file of further authorities, PEM, beside those of the system's OpenSSL.
+    ca_file: Optional<Absolute> = Optional(None),
+});
+
+section!(
     /// The durable state.
     Ledger, GivenLedger, "[ledger] ", {
     /// The file of the durable state.
@@ -146,6 +155,8 @@ pub struct Config {
     pub guards: Guards,
     /// `[dns]`.
     pub dns: Dns,
+    /// `[mta_sts]`.
+    pub mta_sts: MtaSts,
     /// `[ledger]`.
     pub ledger: Ledger,
     /// The files that were read, in order.
@@ -167,6 +178,8 @@ struct Given {
     guards: GivenGuards,
     #[serde(default)]
     dns: GivenDns,
+    #[serde(default)]
+    mta_sts: GivenMtaSts,
     #[serde(default)]
     ledger: GivenLedger,
 }
@@ -259,6 +272,7 @@ impl Config {
         self.access.overlay(given.access, &file);
         self.guards.overlay(given.guards, &file);
         self.dns.overlay(given.dns, &file);
+        self.mta_sts.overlay(given.mta_sts, &file);
         self.ledger.overlay(given.ledger, &file);
         self.files.push(path.to_owned());
         Ok(())
@@ -309,11 +323,13 @@ impl Config {
         }
     }
 
-    /// How DNS is asked.
+    /// How DNS is asked, and how policies are fetched.
     pub fn resolver(&self) -> facts::Settings {
         facts::Settings {
             servers: self.dns.servers.iter().map(|server| server.0.0).collect(),
             timeout: self.dns.timeout.to_std(),
+            sts_private: *self.mta_sts.private_addresses,
+            ca_file: self.mta_sts.ca_file.0.as_ref().map(|path| path.0.clone()),
             ..facts::Settings::default()
         }
     }
@@ -327,6 +343,7 @@ impl Config {
             self.access.shown(),
             self.guards.shown(),
             self.dns.shown(),
+            self.mta_sts.shown(),
             self.ledger.shown(),
         ]
         .concat()

@@ -165,6 +165,29 @@ impl fmt::Display for Absolute {
     }
 }
 
+/// A text that may be empty, which means none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Optional<T>(pub Option<T>);
+
+impl<T: fmt::Display> Serialize for Optional<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(value) => serializer.collect_str(value),
+            None => serializer.serialize_str(""),
+        }
+    }
+}
+
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Optional<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        text.parse().map(|value| Self(Some(value))).map_err(Error::custom)
+    }
+}
+
 /// A DNS server: an address or a host name, with `:port` or without (53), an IPv6 address with a port in brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server(pub std::net::SocketAddr);

@@ -140,7 +140,7 @@ impl Evidence {
     }
 
     /// The last stuck attempt, in seconds since 1970.
-    pub(crate) fn last(&self) -> Option<u32> {
+    pub fn last(&self) -> Option<u32> {
         self.moments.as_slice().last().map(|moment| moment.second)
     }
 

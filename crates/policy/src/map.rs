@@ -257,13 +257,13 @@ fn settle_all(state: &mut State, look: &Look, outcome: &mut Outcome) {
 /// At the start: the entries of our block are in force, whether or not the ledger knew; but for those on their way out.
 fn adopt(state: &mut State, look: Look) {
     for entry in look.ours {
+        state.note_made(entry.since);
         let known = state.relays.get(&entry.relay).is_some_and(|record| {
             record.active().contains(&entry.key) || record.removing().contains(&entry.key)
         });
         if known {
             continue;
         }
-        state.made.push_back(seconds(entry.since));
         let record = state.relays.get_or_insert_with(&entry.relay, Record::default);
         record.last_seen = record.last_seen.max(seconds(entry.since));
         record.standing().active.push(entry.key);

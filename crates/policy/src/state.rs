@@ -120,6 +120,11 @@ impl State {
         self.admin = admin;
     }
 
+    /// An entry that is in force was made then: it counts against what may be made in an hour.
+    pub fn note_made(&mut self, since: Timestamp) {
+        self.made.push_back(seconds(since));
+    }
+
     /// What is known of this host itself.
     pub fn host(&self) -> &Host {
         &self.host
@@ -159,6 +164,14 @@ impl State {
     /// What is known of a relay that failed, by its text in the ruleset line.
     pub fn record(&self, relay: &str) -> Option<&Record> {
         self.relays.get(relay)
+    }
+
+    /// The failing relay that somebody means by this text: letters may be of either case.
+    pub fn meant_by(&self, text: &str) -> Option<&str> {
+        let names = || self.relays.iter().map(|(name, _)| name);
+        names()
+            .find(|name| *name == text)
+            .or_else(|| names().find(|n| n.eq_ignore_ascii_case(text)))
     }
 
     /// When and how TLS with the relay last worked.

@@ -12,11 +12,8 @@
 //! nothing is read and nothing is done, and the log itself is the queue. A ledger that turns out to be damaged ends the
 //! daemon; the next start begins a fresh one. A dry run that may not have a ledger goes on without: it changes nothing,
 //! so nothing can be done twice.
-//!
-//! **What an attacker could try.** Rows read back are text that others may have written: what cannot be read as what it
-//! should be is passed over, and the log and our block of the access file tell it again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -24,18 +21,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use ledger::{Batch, Error, Happening, Ledger, Loaded, RECORD_MAX, RelayChange, Success, TEXT_MAX};
+use ledger::{
+    Batch, Error, Happening, Ledger, Loaded, RECORD_MAX, RelayChange, Request, Settled, Success,
+    TEXT_MAX,
+};
 use policy::alarm::Alarm;
-use policy::handshake::Handshake;
+use policy::fact::{Answer, Fact};
 use policy::input::Change;
 use policy::record::Saved;
-use policy::rules::Rules;
 use policy::state::{State, Unsaved};
 use tracing::{info, warn};
 
 use crate::clock;
 use crate::happening;
 use crate::output::Safe;
+use crate::remembered::{ALARMS, PUT_BACK, REST, Remembered, sts_row};
+use crate::request::Outcome;
 
 /// How long what only counts may wait for its commit.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -47,15 +48,6 @@ const MOST_EVENTS: usize = 2_000;
 /// How long until a batch that was not taken is given again.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// The name of the note that says what the access file was outside of our block.
-const REST: &str = "rest of the access file";
-
-/// The name of the note with the alarms that were raised and have not ended.
-const ALARMS: &str = "alarms";
-
-/// The name of the note that says when our block was last put back.
-const PUT_BACK: &str = "put back";
-
 /// The book of the running daemon.
 #[derive(Debug)]
 pub(crate) struct Book {
@@ -66,23 +58,8 @@ pub(crate) struct Book {
     events: usize,
     /// Since when something waits.
     since: Option<Instant>,
-}
-
-/// What the ledger said at the start.
-#[derive(Debug, Default)]
-pub(crate) struct Remembered {
-    pub(crate) relays: Vec<(Box<str>, Saved)>,
-    pub(crate) successes: Vec<(Box<str>, policy::successes::Success)>,
-    /// The place in each log, as the reader puts it.
-    pub(crate) places: HashMap<String, String>,
-    /// The attempts of each log that wait for their delivery line, as the reader puts them.
-    pub(crate) pending: HashMap<String, String>,
-    /// What the access file was outside of our block when it was last looked at.
-    pub(crate) rest: Option<String>,
-    /// When our block was last put back.
-    pub(crate) put_back: Option<Timestamp>,
-    /// The alarms that were raised and had not ended.
-    pub(crate) alarms: Vec<Alarm>,
+    /// Others have written into the ledger, and what they asked for was not read yet.
+    has_news: bool,
 }
 
 /// How far a log has been read.
@@ -106,7 +83,8 @@ impl Book {
             }
             Err(error) => return Err(error),
         };
-        let book = Self { ledger, batch: Batch::default(), events: 0, since: None };
+        let book =
+            Self { ledger, batch: Batch::default(), events: 0, since: None, has_news: false };
         Ok((book, Remembered::from(loaded)))
     }
 
@@ -137,6 +115,14 @@ impl Book {
         }
     }
 
+    /// A fact was learnt: an MTA-STS policy holds for as long as it says, over restarts too.
+    pub(crate) fn learn(&mut self, fact: &Fact) {
+        if let Fact::Sts(domain, Answer::Known(Some(sts))) = fact {
+            self.batch.policies.push(sts_row(domain, sts));
+            self.dirty();
+        }
+    }
+
     /// The alarms that are raised.
     pub(crate) fn note_alarms(&mut self, alarms: &[Alarm]) {
         self.note(ALARMS, serde_json::to_string(alarms).unwrap_or_default());
@@ -162,9 +148,40 @@ impl Book {
         self.since.map(|since| since + PATIENCE)
     }
 
+    /// What operators have asked for since this was last asked. What cannot be read now is read the next time.
+    pub(crate) async fn requests(&mut self) -> Vec<Request> {
+        let Some(ledger) = &self.ledger else { return Vec::new() };
+        let read = async {
+            self.has_news |= ledger.has_news().await?;
+            match self.has_news {
+                true => ledger.open_requests().await,
+                false => Ok(Vec::new()),
+            }
+        };
+        match read.await {
+            Ok(requests) => {
+                self.has_news = false;
+                requests
+            }
+            Err(error) => {
+                warn!("{}", Safe(&error.to_string()));
+                Vec::new()
+            }
+        }
+    }
+
+    /// A request has been answered.
+    pub(crate) fn answer(&mut self, id: i64, outcome: &Outcome, at: Timestamp) {
+        let settled = Settled { at, outcome: cut(outcome.to_text()) };
+        self.batch.settled.push((id, settled));
+        self.dirty();
+    }
+
     /// Whether a commit is due.
     pub(crate) fn is_due(&self) -> bool {
-        self.events >= MOST_EVENTS || self.deadline().is_some_and(|at| at <= Instant::now())
+        !self.batch.settled.is_empty()
+            || self.events >= MOST_EVENTS
+            || self.deadline().is_some_and(|at| at <= Instant::now())
     }
 
     /// Commits what waits and what the heart has changed. Answers when it is on the disk, however long that takes.
@@ -203,51 +220,6 @@ impl Book {
         let Some(ledger) = self.ledger else { return };
         if let Err(error) = ledger.close().await {
             warn!("{}", Safe(&error.to_string()));
-        }
-    }
-}
-
-impl Remembered {
-    /// The heart as it was. Takes what it is made of.
-    pub(crate) fn state(&mut self, rules: Rules) -> State {
-        let relays = std::mem::take(&mut self.relays);
-        State::restored(rules, relays, std::mem::take(&mut self.successes))
-            .with_put_back(self.put_back)
-            .with_alarms(std::mem::take(&mut self.alarms))
-    }
-}
-
-impl From<Loaded> for Remembered {
-    fn from(loaded: Loaded) -> Self {
-        let mut unreadable = 0;
-        let mut relays = Vec::with_capacity(loaded.relays.len());
-        for (relay, record) in loaded.relays {
-            match serde_json::from_str(&record) {
-                Ok(saved) => relays.push((relay.into(), saved)),
-                Err(_) => unreadable += 1,
-            }
-        }
-        if unreadable > 0 {
-            warn!(unreadable, "records in the ledger cannot be read; what they said is lost");
-        }
-        let success = |(relay, last): (String, Success)| {
-            let second = last.seen.try_into().ok()?;
-            let handshake = Handshake::of(&last.version, &last.verify);
-            Some((relay.into(), policy::successes::Success { second, handshake }))
-        };
-        let mut notes: HashMap<String, String> = loaded.notes.into_iter().collect();
-        let put_back = notes.remove(PUT_BACK).and_then(|text| text.parse().ok());
-        Self {
-            relays,
-            successes: loaded.successes.into_iter().filter_map(success).collect(),
-            places: loaded.places.into_iter().collect(),
-            pending: loaded.pending.into_iter().collect(),
-            rest: notes.remove(REST),
-            alarms: notes
-                .remove(ALARMS)
-                .and_then(|text| serde_json::from_str(&text).ok())
-                .unwrap_or_default(),
-            put_back: put_back.and_then(|second| Timestamp::from_second(second).ok()),
         }
     }
 }
@@ -293,8 +265,13 @@ fn rows(batch: &mut Batch, unsaved: Unsaved) {
 
 /// The happening with no more text than the ledger takes.
 fn short(mut happening: Happening) -> Happening {
-    while happening.detail.len() > TEXT_MAX {
-        happening.detail.pop();
-    }
+    happening.detail = cut(happening.detail);
     happening
+}
+
+fn cut(mut text: String) -> String {
+    while text.len() > TEXT_MAX {
+        text.pop();
+    }
+    text
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use config::Span;
 
 /// Turns TLS off for relays whose STARTTLS is broken, so that stuck mail flows again.
 ///
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 #[command(after_help = "Examples:
   trytlsd scan /var/log/mail.log*          what would have been done, from old logs
   trytlsd run --dry-run                    follow the log and show each entry
+  trytlsd explain mx.example.org           what is known of a relay, and what holds it back
   grep tls_server mail.log | trytlsd match how each line is read, and why it counts or not")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -25,6 +27,8 @@ pub(crate) enum Command {
     Run(Run),
     Scan(Scan),
     Match(Match),
+    Explain(Explain),
+    Approve(Approve),
     CheckConfig(CheckConfig),
 }
 
@@ -95,6 +99,66 @@ pub(crate) struct Match {
     /// A log line, or a file of lines, or - for standard input, which is also the default
     #[arg(value_name = "LINE|FILE")]
     pub(crate) input: Vec<String>,
+}
+
+/// Show all that is known of a relay: what counts against it, each guard with its reason, and what is missing until an
+/// entry.
+///
+/// Reads the ledger, the access file and sendmail.cf as they are, with a daemon at work or without, and changes nothing.
+/// DNS and MTA-STS are asked anew.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 it is shown, 1 something could not be read, 2 the config or the command line is wrong.
+What is found does not change it.
+
+Examples:
+  trytlsd explain mx.example.org
+  trytlsd explain --no-dns --json '[192.0.2.25]'"
+)]
+pub(crate) struct Explain {
+    /// The config file [default: /etc/trytlsd/trytlsd.toml]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Ask neither DNS nor web servers
+    #[arg(long)]
+    pub(crate) no_dns: bool,
+    /// The relay as in the log: mx.example.org, [mx.example.org] or [192.0.2.25]
+    #[arg(value_name = "RELAY")]
+    pub(crate) relay: String,
+}
+
+/// Let a relay have its entry although a guard holds it back.
+///
+/// The relay must still fail as often as the config says; then the entry is made. Refused where mail would bounce, where
+/// an entry would have no effect, and where the config forbids it; then it says what to change.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 approved, or queued for a daemon that does not run; 1 refused, or something failed; 2 the config
+or the command line is wrong.
+
+Examples:
+  trytlsd approve mx.example.org --reason 'their certificate ran out; mended by Monday'
+  trytlsd approve mx.example.org --for 2d --reason 'ticket 4711'"
+)]
+pub(crate) struct Approve {
+    /// The config file [default: /etc/trytlsd/trytlsd.toml]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How long the approval holds: 12h, 30d
+    #[arg(long, value_name = "SPAN", default_value = "30d")]
+    pub(crate) r#for: Span,
+    /// Why; it is kept with the approval
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// The relay as in the log: mx.example.org, [mx.example.org] or [192.0.2.25]
+    #[arg(value_name = "RELAY")]
+    pub(crate) relay: String,
 }
 
 /// Check the config and what it names, and show every key with the file that set it.

@@ -7,6 +7,8 @@
 //! At the start, before anything else: access file and map are made to belong together, and the file is looked at. What
 //! became of an edit that was under way is seen there. Then the logs are read on from their places.
 
+mod requests;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -65,6 +67,8 @@ struct Daemon {
     /// What the heart wants done, once what led to it is committed.
     due: VecDeque<Effect>,
     dry_run: bool,
+    /// Whether the ledger is to be looked at for what operators ask for.
+    look_for_requests: bool,
     resolver: Arc<Resolver>,
     asks: JoinSet<Fact>,
     mapper: Mapper,
@@ -121,14 +125,17 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         decided: Vec::new(),
         due: VecDeque::new(),
         dry_run,
+        look_for_requests: false,
         resolver: Arc::new(Resolver::new(config.resolver())),
         asks: JoinSet::new(),
         mapper,
     };
     daemon.state.set_host(known);
+    daemon.resolver.keep_policies(std::mem::take(&mut remembered.policies));
     if let Some(look) = look {
         daemon.hear(look);
     }
+    daemon.answer_all(std::mem::take(&mut remembered.requests));
     tokio::select! {
         settled = daemon.settle() => settled?,
         () = signals.end() => return Ok(()),
@@ -152,6 +159,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
 /// The signals that the daemon knows.
 struct Signals {
     hup: Signal,
+    usr1: Signal,
     term: Signal,
     int: Signal,
 }
@@ -160,6 +168,7 @@ impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {
             hup: signal(SignalKind::hangup())?,
+            usr1: signal(SignalKind::user_defined1())?,
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
         })
@@ -190,7 +199,10 @@ impl Daemon {
                     None => anyhow::bail!("the thread that reads the log has ended"),
                 },
                 Some(fact) = self.asks.join_next(), if !self.asks.is_empty() => match fact {
-                    Ok(fact) => self.take(Input::Fact(fact), clock::now()),
+                    Ok(fact) => {
+                        self.book.learn(&fact);
+                        self.take(Input::Fact(fact), clock::now());
+                    }
                     Err(error) => warn!("a question to DNS was lost: {error}"),
                 },
                 news = map.recv() => match news {
@@ -198,7 +210,11 @@ impl Daemon {
                     None => anyhow::bail!("the thread that changes the map has ended"),
                 },
                 () = sleep_until(waits.unwrap_or_else(Instant::now)), if waits.is_some() => {}
-                _ = ticks.tick() => self.take(Input::Tick, clock::now()),
+                _ = ticks.tick() => {
+                    self.take(Input::Tick, clock::now());
+                    self.look_for_requests = true;
+                }
+                _ = signals.usr1.recv() => self.look_for_requests = true,
                 _ = signals.hup.recv() => self.reload(args),
                 () = Signals::ended(&mut signals.term, &mut signals.int) => {
                     return Ok(End::BetweenCommits);
@@ -281,6 +297,10 @@ impl Daemon {
     /// Commits what must be, and carries out what the heart wants. What was decided is committed at once: who reads of
     /// it in the log may act on it.
     async fn settle(&mut self) -> anyhow::Result<()> {
+        if std::mem::take(&mut self.look_for_requests) {
+            let requests = self.book.requests().await;
+            self.answer_all(requests);
+        }
         loop {
             let edits = self.due.iter().any(|effect| matches!(effect, Effect::Edit(_)));
             if edits || !self.decided.is_empty() || self.book.is_due() {

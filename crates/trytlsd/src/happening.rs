@@ -100,7 +100,7 @@ fn of_all(at: Timestamp, what: &str, detail: &str) -> Happening {
 }
 
 /// A second since 1970 as a moment.
-fn moment(second: u32) -> Timestamp {
+pub(crate) fn moment(second: u32) -> Timestamp {
     Timestamp::from_second(second.into()).unwrap_or(Timestamp::MAX)
 }
 

@@ -3,22 +3,30 @@
 //! This crate wires the house together: config, command line, the daemon's loop. What a line means, when failures become
 //! a decision and how the map is changed is known elsewhere; see docs/ARCHITECTURE.md.
 
+mod approve;
+mod asking;
 mod book;
 mod check;
 mod cli;
 mod clock;
 mod daemon;
+mod explain;
+mod explained;
+mod glimpse;
 mod happening;
 mod host;
 mod keeper;
 mod logging;
 mod mapper;
 mod matching;
+mod nudge;
 mod output;
 mod progress;
 mod proof;
 mod reader;
+mod remembered;
 mod report;
+mod request;
 mod scan;
 mod tally;
 mod verdict;
@@ -61,6 +69,8 @@ fn run(command: Command) -> anyhow::Result<u8> {
         }
         Command::Scan(args) => scan::run(&args, &load(args.config.as_deref())?),
         Command::Match(args) => matching::run(&args),
+        Command::Explain(args) => explain::run(&args, &load(args.config.as_deref())?),
+        Command::Approve(args) => approve::run(&args, &load(args.config.as_deref())?),
         Command::CheckConfig(args) => check::run(&args, &load(args.config.as_deref())?),
     }
 }

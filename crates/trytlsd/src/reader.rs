@@ -29,9 +29,10 @@ use tailer::{Loss, Next, Options, Place, Since, Start, Tail, Waker};
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
-use crate::book::{Mark, Remembered};
+use crate::book::Mark;
 use crate::clock;
 use crate::output::Safe;
+use crate::remembered::Remembered;
 
 /// What the daemon wants to know. An attempt counts towards an entry when its outcome is known, and at once where it is
 /// asked whether the fault is ours.

@@ -3,14 +3,12 @@
 //! The lines are read first, with their log times; then the facts are asked for, all at once; then the verdicts are
 //! given. A question that was raised in the middle of the log is therefore answered with what DNS says today.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use access::block;
 use access::key::Key;
 use config::Config;
-use facts::Resolver;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maillog::finder::Finder;
@@ -21,6 +19,7 @@ use policy::state::State;
 use policy::step::step;
 use tailer::Source;
 
+use crate::asking::Answers;
 use crate::cli;
 use crate::clock;
 use crate::output::{Style, complain, print};
@@ -32,9 +31,6 @@ use crate::verdict::{Verdict, judge};
 
 /// The exit status if something could not be read.
 const UNREAD: u8 = 1;
-
-/// What the network said.
-type Answers = HashMap<Question, Fact>;
 
 /// One run over some logs.
 struct Scan {
@@ -80,7 +76,7 @@ pub(crate) fn run(args: &cli::Scan, config: &Config) -> anyhow::Result<u8> {
         before += source.size().unwrap_or(0);
     }
     progress.finish();
-    let answers = if args.no_dns { Answers::new() } else { scan.ask(config)? };
+    let answers = if args.no_dns { Answers::default() } else { scan.ask(config)? };
     scan.decide(&answers);
     let report = scan.report(&answers);
     print(if args.json { report.json()? } else { report.text(config, Style::of_stdout()) })?;
@@ -138,34 +134,14 @@ impl Scan {
         let mut questions: HashSet<Question> = self.state.questions().collect();
         let addresses = relays.iter().flat_map(|(_, relay)| &relay.addresses);
         questions.extend(addresses.map(|address| Question::Ptr(*address)));
-        if questions.is_empty() {
-            return Ok(Answers::new());
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let resolver = Arc::new(Resolver::new(config.resolver()));
-            let mut asks = tokio::task::JoinSet::new();
-            for question in questions {
-                let resolver = Arc::clone(&resolver);
-                asks.spawn(async move {
-                    (question.clone(), resolver.ask(question, clock::now()).await)
-                });
-            }
-            let mut answers = Answers::new();
-            while let Some(answered) = asks.join_next().await {
-                let (question, fact) = answered?;
-                answers.insert(question, fact);
-            }
-            Ok(answers)
-        })
+        Answers::of(config, questions, Vec::new())
     }
 
     /// Gives the candidates their facts, and withholds the edits.
     fn decide(&mut self, answers: &Answers) {
         let questions: HashSet<Question> = self.state.questions().collect();
         for question in questions {
-            let fact = answers.get(&question).cloned().unwrap_or_else(|| not_asked(question));
-            withhold(&mut self.state, Input::Fact(fact), self.last);
+            withhold(&mut self.state, Input::Fact(answers.get(&question)), self.last);
         }
     }
 
@@ -193,18 +169,10 @@ impl Scan {
     }
 }
 
-fn not_asked(question: Question) -> Fact {
-    match question {
-        Question::Ptr(address) => Fact::Ptr(address, Answer::NotAsked),
-        Question::Tlsa(name) => Fact::Tlsa(name, Answer::NotAsked),
-        Question::Sts(domain) => Fact::Sts(domain, Answer::NotAsked),
-    }
-}
-
 fn ptr_of(answers: &Answers, address: IpAddr) -> Answer<Ptr> {
     match answers.get(&Question::Ptr(address)) {
-        Some(Fact::Ptr(_, answer)) => answer.clone(),
-        _ => Answer::NotAsked,
+        Fact::Ptr(_, answer) => answer,
+        Fact::Tlsa(..) | Fact::Sts(..) => Answer::NotAsked,
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn judge(
 }
 
 /// How much is missing, as of the last attempt.
-fn missing(rules: &Rules, weight: Option<Weight>) -> String {
+pub(crate) fn missing(rules: &Rules, weight: Option<Weight>) -> String {
     let (stuck, span) = weight.map_or((0, SignedDuration::ZERO), |w| (w.stuck, w.span));
     let mut wants = Vec::new();
     if stuck < rules.failures {

@@ -1,0 +1,165 @@
+//! `trytlsd explain`: all that is known of a relay, put to every guard as if the decision were now.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use access::managed::line;
+use config::Config;
+use jiff::Timestamp;
+use maillog::relay::Relay;
+use policy::asked::Asked;
+use policy::candidate::keys_for;
+use policy::fact::{Answer, Ptr};
+use policy::guard::{Opinion, Says, judge};
+use policy::record::Record;
+use policy::state::State;
+
+use crate::asking::Answers;
+use crate::cli;
+use crate::clock;
+use crate::explained::{Address, Alarm, Approved, Evidence, Explained, Guard, Happened, Success};
+use crate::glimpse::Glimpse;
+use crate::happening::moment;
+use crate::output::{Style, complain, print};
+use crate::verdict::missing;
+use crate::{FAILED, MISUSED};
+
+/// Runs the command.
+pub(crate) fn run(args: &cli::Explain, config: &Config) -> anyhow::Result<u8> {
+    let now = clock::now();
+    let mut glimpse = Glimpse::take(config)?;
+    let Some(relay) = glimpse.relay(&args.relay) else {
+        complain(format!("{:?} is nothing that the log could name as a relay", args.relay));
+        return Ok(MISUSED);
+    };
+    let mut asked = glimpse.state.would_ask(&relay);
+    let questions: HashSet<_> = asked.open().collect();
+    let answers = match args.no_dns {
+        true => Answers::default(),
+        false => {
+            let policies = std::mem::take(&mut glimpse.policies);
+            Answers::of(config, questions.clone(), policies)?
+        }
+    };
+    for question in questions {
+        asked.answer(&answers.get(&question));
+    }
+    let mut status = 0;
+    let history = glimpse.history(&relay).unwrap_or_else(|error| {
+        complain(error);
+        status = FAILED;
+        Vec::new()
+    });
+    let mut explained = explain(&glimpse.state, &relay, &asked, now);
+    explained.ledger = glimpse.has_ledger();
+    explained.history = history
+        .into_iter()
+        .map(|row| Happened { at: row.at, what: row.what, detail: row.detail })
+        .collect();
+    print(if args.json { explained.json()? } else { explained.text(Style::of_stdout()) })?;
+    Ok(status)
+}
+
+/// What the state says, with the answers that have come.
+fn explain(state: &State, relay: &Relay<'_>, asked: &Asked, now: Timestamp) -> Explained {
+    let record = state.record(relay.as_str());
+    let opinions = judge(state, relay, asked, now);
+    let (keys, no_key) = match keys_for(state, relay, asked) {
+        Ok(keys) => (keys, None),
+        Err(hold) => (Vec::new(), Some(hold.to_string())),
+    };
+    let lines = |keys: &[access::key::Key]| keys.iter().map(line).collect::<Vec<_>>();
+    let second = |second: Option<u32>| second.map(moment);
+    Explained {
+        relay: relay.as_str().to_owned(),
+        at: now,
+        ledger: true,
+        entries: lines(record.map_or(&[], Record::active)),
+        proposed: lines(record.map_or(&[], Record::proposed)),
+        evidence: record.and_then(|record| evidence(state, record, now)),
+        last_success: state.last_success(relay.as_str()).map(|success| Success {
+            at: moment(success.second),
+            version: success.handshake.version(),
+            verify: success.handshake.verify(),
+        }),
+        addresses: asked.ptr.iter().map(address).collect(),
+        domains: record.and_then(Record::domains).map_or(Vec::new(), |domains| {
+            domains.list().iter().map(|domain| domain.to_string()).collect()
+        }),
+        more_domains: record.and_then(Record::domains).is_some_and(|domains| domains.has_more()),
+        lines: lines(&keys),
+        no_line: no_key,
+        guards: opinions.iter().map(|opinion| guard(state, opinion)).collect(),
+        approved: record.and_then(|record| record.approval(now)).map(|approval| Approved {
+            until: moment(approval.until),
+            at: moment(approval.at),
+            who: approval.who.to_string(),
+            reason: approval.reason.to_string(),
+        }),
+        lifted_until: second(record.and_then(Record::lifted_until)).filter(|until| *until > now),
+        alarms: state
+            .alarms()
+            .iter()
+            .map(|alarm| Alarm {
+                about: alarm.about.word(),
+                since: moment(alarm.since),
+                says: alarm.says.to_string(),
+            })
+            .collect(),
+        missing: missing(
+            state.rules(),
+            record.map(|r| r.evidence.clone().weigh(state.rules(), now)),
+        ),
+        history: Vec::new(),
+    }
+}
+
+fn evidence(state: &State, record: &Record, now: Timestamp) -> Option<Evidence> {
+    let mut evidence = record.evidence.clone();
+    let (began, last) = (evidence.began()?, evidence.last()?);
+    let weight = evidence.weigh(state.rules(), now);
+    Some(Evidence {
+        stuck: weight.stuck,
+        handshake: weight.strong,
+        network: weight.stuck.saturating_sub(weight.strong),
+        span: weight.span.as_secs(),
+        began: moment(began),
+        last: moment(last),
+        enough: weight.enough,
+    })
+}
+
+fn address((address, answer): &(IpAddr, Option<Answer<Ptr>>)) -> Address {
+    let names = match answer {
+        Some(Answer::Known(ptr)) => ptr.names.as_slice(),
+        _ => &[],
+    };
+    let state = match answer {
+        Some(Answer::Unknown(why)) => format!("unknown: {why}"),
+        Some(Answer::NotAsked) | None => "not asked".to_owned(),
+        Some(Answer::Known(_)) if names.is_empty() => "none".to_owned(),
+        Some(Answer::Known(_)) => names
+            .iter()
+            .map(|name| {
+                let not = if name.confirmed { "" } else { "not " };
+                format!("{} ({not}confirmed)", name.name)
+            })
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    Address { address: *address, ptr: state }
+}
+
+fn guard(state: &State, opinion: &Opinion) -> Guard {
+    let guard = opinion.guard.to_string();
+    match &opinion.says {
+        Says::Silent(fact) => Guard { guard, says: "silent", why: fact.clone(), to_do: None },
+        Says::Waits(what) => Guard { guard, says: "waits", why: what.clone(), to_do: None },
+        Says::Holds(hold) => Guard {
+            guard,
+            says: if hold.is_unknown() { "unknown" } else { "holds" },
+            why: hold.to_string(),
+            to_do: Some(hold.overrule(state.host().dane).err()),
+        },
+    }
+}

@@ -1,0 +1,224 @@
+//! What `explain` found, as JSON and as text.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Serialize, Serializer};
+
+use crate::output::{Safe, Style};
+
+/// All that is known of a relay.
+#[derive(Debug, Serialize)]
+pub(crate) struct Explained {
+    pub(crate) relay: String,
+    /// As of when.
+    pub(crate) at: Timestamp,
+    /// Whether there is a ledger.
+    pub(crate) ledger: bool,
+    /// The lines in force.
+    pub(crate) entries: Vec<String>,
+    /// The lines that dry run has shown.
+    pub(crate) proposed: Vec<String>,
+    pub(crate) evidence: Option<Evidence>,
+    pub(crate) last_success: Option<Success>,
+    pub(crate) addresses: Vec<Address>,
+    /// The domains of the recipients whose mail is stuck.
+    pub(crate) domains: Vec<String>,
+    /// Whether there were more than are remembered.
+    pub(crate) more_domains: bool,
+    pub(crate) guards: Vec<Guard>,
+    pub(crate) alarms: Vec<Alarm>,
+    pub(crate) approved: Option<Approved>,
+    /// Until when it gets no entry, since somebody took one out by hand.
+    pub(crate) lifted_until: Option<Timestamp>,
+    /// The lines that an entry would be.
+    pub(crate) lines: Vec<String>,
+    /// Why no line can be written.
+    pub(crate) no_line: Option<String>,
+    /// What is missing of evidence, in words.
+    pub(crate) missing: String,
+    /// What happened, the oldest first.
+    pub(crate) history: Vec<Happened>,
+}
+
+/// What counts against the relay: since its last success, and within the window.
+#[derive(Debug, Serialize)]
+pub(crate) struct Evidence {
+    pub(crate) stuck: u32,
+    pub(crate) handshake: u32,
+    pub(crate) network: u32,
+    /// From the first to the last of them, in seconds.
+    pub(crate) span: i64,
+    /// When the run of failures began.
+    pub(crate) began: Timestamp,
+    pub(crate) last: Timestamp,
+    /// Whether it is enough for an entry.
+    pub(crate) enough: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Success {
+    pub(crate) at: Timestamp,
+    pub(crate) version: &'static str,
+    pub(crate) verify: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Address {
+    pub(crate) address: IpAddr,
+    /// Its PTR names, in words.
+    pub(crate) ptr: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Guard {
+    pub(crate) guard: String,
+    /// `silent`, `holds`, `unknown` (holds, since its fact cannot be had) or `waits`.
+    pub(crate) says: &'static str,
+    pub(crate) why: String,
+    /// Of one that holds: what to do instead, or none where `approve` overrules it.
+    #[serde(serialize_with = "to_do", skip_serializing_if = "Option::is_none")]
+    pub(crate) to_do: Option<Option<&'static str>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Alarm {
+    pub(crate) about: &'static str,
+    pub(crate) since: Timestamp,
+    pub(crate) says: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Approved {
+    pub(crate) until: Timestamp,
+    pub(crate) at: Timestamp,
+    pub(crate) who: String,
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Happened {
+    pub(crate) at: Timestamp,
+    pub(crate) what: String,
+    pub(crate) detail: String,
+}
+
+fn to_do<S: Serializer>(
+    to_do: &Option<Option<&'static str>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(to_do.flatten().unwrap_or("approve"))
+}
+
+impl Explained {
+    pub(crate) fn json(&self) -> serde_json::Result<String> {
+        Ok(serde_json::to_string(self)? + "\n")
+    }
+
+    /// For people.
+    pub(crate) fn text(&self, style: Style) -> String {
+        let mut out = format!("{}\n", style.bold(Safe(&self.relay)));
+        let mut row = |name: &str, text: String| {
+            let _infallible = writeln!(out, "  {} {text}", style.faint(format!("{name:<19}")));
+        };
+        if !self.ledger {
+            row("ledger", "there is none yet; nothing is known".to_owned());
+        }
+        for entry in &self.entries {
+            row("entry in force", entry.clone());
+        }
+        for entry in &self.proposed {
+            row("shown in dry run", entry.clone());
+        }
+        row("stuck attempts", self.attempts());
+        row(
+            "last success",
+            match &self.last_success {
+                Some(Success { at, version, verify }) => {
+                    format!("{at:.0}, {version}, verify={verify}")
+                }
+                None => "none on record".to_owned(),
+            },
+        );
+        for Address { address, ptr } in &self.addresses {
+            row("address", format!("{address}, PTR {}", Safe(ptr)));
+        }
+        if !self.domains.is_empty() {
+            let more = if self.more_domains { " and more" } else { "" };
+            row("mail to", format!("{}{more}", Safe(&self.domains.join(" "))));
+        }
+        if let Some(Approved { until, who, reason, .. }) = &self.approved {
+            let words = format!("until {until:.0} by {}: {}", Safe(who), Safe(reason));
+            row("approved", words);
+        }
+        if let Some(until) = self.lifted_until {
+            row("lifted by hand", format!("it gets no entry until {until:.0}"));
+        }
+        for Alarm { since, says, .. } in &self.alarms {
+            row("ALARM", style.yellow(format!("since {since:.0}: {}", Safe(says))));
+        }
+        let _infallible = writeln!(out, "guards");
+        for guard in &self.guards {
+            guard.write(&mut out, style);
+        }
+        self.write_end(&mut out, style);
+        out
+    }
+
+    fn attempts(&self) -> String {
+        let Some(evidence) = &self.evidence else { return "none".to_owned() };
+        let Evidence { stuck, handshake, network, span, began, last, .. } = evidence;
+        let span = SignedDuration::from_secs(*span);
+        let kinds = format!("{handshake} broken handshakes, {network} resets and time-outs");
+        format!("{stuck} within {span:#}: {kinds}; failing since {began:.0}, last {last:.0}")
+    }
+
+    /// What is missing, what can be done, and what happened.
+    fn write_end(&self, out: &mut String, style: Style) {
+        let holding: Vec<&Guard> =
+            self.guards.iter().filter(|guard| guard.to_do.is_some()).collect();
+        let _infallible = writeln!(out, "until an entry");
+        let mut line = |text: String| {
+            let _infallible = writeln!(out, "  {text}");
+        };
+        if self.entries.is_empty() {
+            line(format!("evidence: {}", self.missing));
+            match (&self.no_line, self.lines.as_slice()) {
+                (Some(why), _) => line(format!("no line can be written: {}", Safe(why))),
+                (None, lines) => lines.iter().for_each(|entry| line(entry.clone())),
+            }
+        } else {
+            line("it has its entry".to_owned());
+        }
+        let overruled = self.approved.is_some();
+        let approvable = holding.iter().filter(|guard| guard.to_do == Some(None)).count();
+        for (guard, advice) in holding.iter().filter_map(|g| Some((g, g.to_do??))) {
+            line(format!("{}: {advice}", guard.guard));
+        }
+        if approvable > 0 && approvable == holding.len() && !overruled {
+            let relay = Safe(&self.relay);
+            line(format!("to overrule what holds: trytlsd approve {relay} --reason '…'"));
+        }
+        if self.history.is_empty() {
+            return;
+        }
+        let _infallible = writeln!(out, "what happened");
+        for Happened { at, what, detail } in &self.history {
+            let at = style.faint(format!("{at:.0}"));
+            let _infallible = writeln!(out, "  {at} {what}: {}", Safe(detail));
+        }
+    }
+}
+
+impl Guard {
+    fn write(&self, out: &mut String, style: Style) {
+        let says = format!("{:<7}", self.says);
+        let says = match self.says {
+            "silent" => style.faint(says),
+            _ => style.yellow(says),
+        };
+        let name = format!("{:<19}", self.guard);
+        let _infallible = writeln!(out, "  {name} {says} {}", Safe(&self.why));
+    }
+}

@@ -1,0 +1,117 @@
+//! What the ledger says at the start: the heart as it was, and how far the logs were read.
+//!
+//! **What fails.** Rows read back are text that others may have written: what cannot be read as what it should be is
+//! passed over and said, and the log and our block of the access file tell it again.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use ledger::{Loaded, Request, StsRow, Success};
+use policy::alarm::Alarm;
+use policy::fact::{Sts, StsMode};
+use policy::handshake::Handshake;
+use policy::record::Saved;
+use policy::rules::Rules;
+use policy::state::State;
+use tracing::warn;
+
+/// The name of the note that says what the access file was outside of our block.
+pub(crate) const REST: &str = "rest of the access file";
+
+/// The name of the note with the alarms that were raised and have not ended.
+pub(crate) const ALARMS: &str = "alarms";
+
+/// The name of the note that says when our block was last put back.
+pub(crate) const PUT_BACK: &str = "put back";
+
+/// What the ledger said at the start.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    pub(crate) relays: Vec<(Box<str>, Saved)>,
+    pub(crate) successes: Vec<(Box<str>, policy::successes::Success)>,
+    /// The place in each log, as the reader puts it.
+    pub(crate) places: HashMap<String, String>,
+    /// The attempts of each log that wait for their delivery line, as the reader puts them.
+    pub(crate) pending: HashMap<String, String>,
+    /// What the access file was outside of our block when it was last looked at.
+    pub(crate) rest: Option<String>,
+    /// When our block was last put back.
+    pub(crate) put_back: Option<Timestamp>,
+    /// The alarms that were raised and had not ended.
+    pub(crate) alarms: Vec<Alarm>,
+    /// The MTA-STS policies, by domain.
+    pub(crate) policies: Vec<(Box<str>, Sts)>,
+    /// What operators asked for and nobody has answered, the oldest first.
+    pub(crate) requests: Vec<Request>,
+}
+
+impl Remembered {
+    /// The heart as it was. Takes what it is made of.
+    pub(crate) fn state(&mut self, rules: Rules) -> State {
+        let relays = std::mem::take(&mut self.relays);
+        State::restored(rules, relays, std::mem::take(&mut self.successes))
+            .with_put_back(self.put_back)
+            .with_alarms(std::mem::take(&mut self.alarms))
+    }
+}
+
+impl From<Loaded> for Remembered {
+    fn from(loaded: Loaded) -> Self {
+        let mut unreadable = 0;
+        let mut relays = Vec::with_capacity(loaded.relays.len());
+        for (relay, record) in loaded.relays {
+            match serde_json::from_str(&record) {
+                Ok(saved) => relays.push((relay.into(), saved)),
+                Err(_) => unreadable += 1,
+            }
+        }
+        if unreadable > 0 {
+            warn!(unreadable, "records in the ledger cannot be read; what they said is lost");
+        }
+        let success = |(relay, last): (String, Success)| {
+            let second = last.seen.try_into().ok()?;
+            let handshake = Handshake::of(&last.version, &last.verify);
+            Some((relay.into(), policy::successes::Success { second, handshake }))
+        };
+        let mut notes: HashMap<String, String> = loaded.notes.into_iter().collect();
+        let put_back = notes.remove(PUT_BACK).and_then(|text| text.parse().ok());
+        Self {
+            relays,
+            successes: loaded.successes.into_iter().filter_map(success).collect(),
+            places: loaded.places.into_iter().collect(),
+            pending: loaded.pending.into_iter().collect(),
+            rest: notes.remove(REST),
+            alarms: notes
+                .remove(ALARMS)
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default(),
+            put_back: put_back.and_then(|second| Timestamp::from_second(second).ok()),
+            policies: loaded.policies.into_iter().filter_map(sts_of).collect(),
+            requests: loaded.requests,
+        }
+    }
+}
+
+/// The words of RFC 8461, section 3.2.
+const MODES: [(StsMode, &str); 3] =
+    [(StsMode::Enforce, "enforce"), (StsMode::Testing, "testing"), (StsMode::None, "none")];
+
+/// The policy as a row.
+pub(crate) fn sts_row(domain: &str, sts: &Sts) -> StsRow {
+    let mode = MODES.iter().find(|(mode, _)| *mode == sts.mode).map_or("", |(_, word)| word);
+    StsRow {
+        domain: domain.to_owned(),
+        mode: mode.to_owned(),
+        id: sts.id.to_string(),
+        fetched: sts.fetched.as_second(),
+        until: sts.until.as_second(),
+    }
+}
+
+/// What cannot be read is passed over: it is fetched again.
+fn sts_of(row: StsRow) -> Option<(Box<str>, Sts)> {
+    let (mode, _) = MODES.iter().find(|(_, word)| *word == row.mode)?;
+    let moment = |second| Timestamp::from_second(second).ok();
+    let (fetched, until) = (moment(row.fetched)?, moment(row.until)?);
+    Some((row.domain.into(), Sts { mode: *mode, id: row.id.into(), fetched, until }))
+}
