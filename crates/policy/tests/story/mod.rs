@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "test code, though outside of the test functions")]
 
 use std::collections::HashMap;
+use std::fmt;
 
 use access::lookup::Entries;
 use jiff::Timestamp;
@@ -185,6 +186,12 @@ impl Story {
     pub(crate) fn expect(&mut self, expect: &[&str]) -> &mut Self {
         assert_eq!(std::mem::take(&mut self.told), expect);
         self
+    }
+}
+
+impl fmt::Display for Story {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told.join("\n"))
     }
 }
 
