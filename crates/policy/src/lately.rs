@@ -11,8 +11,10 @@
 //!   It needs [`FEW`] failing relays at least: on a quiet host two of three are nobody's fault but theirs;
 //! - *a CONFIG error*: sendmail itself says that it could not start TLS.
 //!
-//! The alarm ends when none of these signs is there any more and some handshake has worked since it was raised. Relays
-//! are counted, not attempts: one that is tried each minute weighs no more than any other.
+//! The alarm ends when none of these signs is there any more and some handshake has worked since it was raised. What
+//! failed until then was our fault and is no evidence against a relay: whose turn comes late is still waiting in the
+//! queue at that moment, and must not lose TLS for it. Relays are counted, not attempts: one that is tried each minute
+//! weighs no more than any other.
 //!
 //! **What an attacker could try.** Many names that all fail (a wildcard MX) raise the alarm, which holds entries back:
 //! the mail waits as it does without trytlsd. A single success with a relay of his own does not end it, since the others

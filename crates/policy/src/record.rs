@@ -236,6 +236,15 @@ impl Record {
         }
     }
 
+    /// Its attempts failed by our own fault: they are no evidence. Its mail may still be stuck, so the domains stay.
+    pub(crate) fn acquit(&mut self) {
+        self.evidence.clear();
+        let Some(standing) = &mut self.standing else { return };
+        if matches!(standing.work, Work::Asking(_) | Work::Held(Hold::OwnFault(_))) {
+            (standing.work, standing.told) = (Work::Idle, None);
+        }
+    }
+
     /// The questions whose answers are waited for.
     pub(crate) fn questions(&self) -> impl Iterator<Item = Question> {
         let asked = match self.work() {

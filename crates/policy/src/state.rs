@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::alarm::{About, Alarm};
 use crate::asked::Asked;
+use crate::candidate::relays;
 use crate::evidence::seconds;
 use crate::fact::{Answer, Question};
 use crate::hold::Hold;
@@ -231,12 +232,23 @@ impl State {
             (None, Some(says)) => self.raise(About::OwnFault, &says, second, changes),
             (Some(since), None) if self.lately.has_worked_since(since) => {
                 self.end(About::OwnFault, changes);
+                self.acquit();
             }
             _ => {}
         }
         let limited = self.alarms.iter().any(|alarm| alarm.about == About::Limit);
         if limited && !self.is_full(now) {
             self.end(About::Limit, changes);
+        }
+    }
+
+    /// What failed while the fault was ours is no evidence. What was decided before stays.
+    fn acquit(&mut self) {
+        let charged = |record: &Record| !record.evidence.is_empty() && !record.is_decided();
+        for relay in relays(self, charged) {
+            if let Some(record) = self.relays.get_mut(relay.as_str()) {
+                record.acquit();
+            }
         }
     }
 
