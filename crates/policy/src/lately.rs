@@ -123,6 +123,12 @@ impl Lately {
         self.failing.insert(relay.into(), failing);
     }
 
+    /// That TLS with a relay that is not failing had worked when the last process ended.
+    pub(crate) fn recall_worked(&mut self, second: u32) {
+        self.last_success = self.last_success.max(second);
+        self.worked.add(second);
+    }
+
     /// TLS with the relay worked, for the first time since `before`.
     pub(crate) fn worked(&mut self, relay: &str, before: Option<u32>, now: u32) {
         self.since.get_or_insert(now);

@@ -85,6 +85,9 @@ impl State {
         state.relays.forget_changes_but_drops();
         for (relay, success) in successes {
             state.successes.note(&relay, success);
+            if state.relays.get(&relay).is_none_or(|record| record.evidence.is_empty()) {
+                state.lately.recall_worked(success.second);
+            }
         }
         for (relay, record) in state.relays.iter() {
             let Some(last) = record.evidence.last() else { continue };
