@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::certificate::{Validity, for_key};
 use crate::inject::inject;
 use crate::mta::Mta;
 use crate::namespace::Namespace;
@@ -28,6 +29,10 @@ pub const ACCESS: &str = "/etc/mail/access";
 
 /// The access map in the bed.
 pub const ACCESS_DB: &str = "/etc/mail/access.db";
+
+/// The certificate that sendmail shows to peers that ask for one, and its key: where Debian has them.
+const CLIENT_CERT: &str = "/etc/mail/tls/sendmail-client.crt";
+const CLIENT_KEY: &str = "/etc/mail/tls/sendmail-common.key";
 
 /// What rsyslog does in the bed: Debian's actions without the kernel's log, which is the host's.
 const RSYSLOG: &str = "module(load=\"imuxsock\")\n$FileOwner root\n$FileGroup adm\n\
@@ -252,6 +257,14 @@ impl Bed {
     pub fn stop_mta(&self) -> Result<()> {
         // Inside the bed's own pid namespace there is no other sendmail than the bed's.
         self.sh("while pkill -x 'sendmail|sendmail-mta'; do sleep 0.05; done").map(drop)
+    }
+
+    /// Give sendmail another client certificate, for the key that it has, and start it anew.
+    pub fn certify_mta(&self, validity: Validity) -> Result<()> {
+        let certificate = for_key(&self.namespace.read(CLIENT_KEY), zone::HOST, validity)?;
+        self.namespace.write(CLIENT_CERT, certificate)?;
+        self.stop_mta()?;
+        self.start_mta()
     }
 
     /// The text of the access file.

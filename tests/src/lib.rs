@@ -16,7 +16,7 @@
 
 pub mod bed;
 pub mod bench;
-mod certificate;
+pub mod certificate;
 pub mod demo;
 pub mod dns;
 pub mod generate;

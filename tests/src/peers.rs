@@ -34,6 +34,9 @@ pub enum Mode {
     Tls10,
     /// No cipher in common with any client.
     NoCipher,
+    /// TLS 1.2 with whoever shows a certificate that is in date; others get an alert. (With TLS 1.3 sendmail would take
+    /// the handshake for done before the alert comes.)
+    WantsCertificate,
     /// Hangs up right after a good handshake.
     DropAfterHandshake,
     /// Answers STARTTLS with this line instead of 220, as "454 4.7.0 TLS not available".

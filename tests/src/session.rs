@@ -145,6 +145,7 @@ fn start_tls<'peer>(mut session: Session<'peer>, mode: &Mode) -> Result<Option<S
         }
         Mode::Tls10 => Ability::Tls10,
         Mode::NoCipher => Ability::NoCommonCipher,
+        Mode::WantsCertificate => Ability::WantsCertificate,
         _ => Ability::Modern,
     };
     let stream = acceptor(ability)?.accept(stream).context("the TLS handshake")?;

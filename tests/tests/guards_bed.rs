@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
+use std::ops::Range;
 use std::time::Duration;
 
 use tests::bed::{Bed, Replace};
+use tests::certificate::Validity;
 use tests::mta::{ACCESS, Mta, Queue};
 use tests::peers::{Channel, Mode, Peer, Ptr};
 use tests::trytlsd::Trytlsd;
@@ -17,6 +19,7 @@ const SOON: Duration = Duration::from_secs(40);
 const ARMED: &str = "dry_run = false\n[policy]\nfailures = 2\nmin_span = \"0s\"\nnever = []\n";
 const NO_GUARDS: &str =
     "[guards]\nweak_min_span = \"0s\"\nburst_share = 0\nburst_relays = 0\ntrusted_for = \"0s\"\n";
+const BURST_ONLY: &str = "[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\n";
 
 /// The entries in the access file, without comments.
 fn entries(bed: &Bed) -> Vec<String> {
@@ -92,5 +95,96 @@ fn tls_rcpt_bounces_what_a_naive_entry_would_free() {
     assert_eq!(entries(&bed), ["Try_TLS:broken.mx.test\tNO"]);
     bed.flush().unwrap();
     bed.wait_accepted(SOON, "broken", Channel::Clear, 1).unwrap();
+    assert!(trytlsd.stop().unwrap().success());
+}
+
+/// Relays that want a certificate of sendmail, and how many of them get mail soon after it is mended.
+const RELAYS: usize = 50;
+const TRIED_SOON: usize = 40;
+
+/// Sends one message to each of those relays.
+fn send_to(bed: &Bed, relays: Range<usize>) {
+    for number in relays {
+        bed.send(&[&format!("u@r{number}.rcpt.test")]).unwrap();
+    }
+}
+
+/// Waits until each of them has taken so many messages over TLS.
+fn wait_taken(bed: &Bed, relays: Range<usize>, count: usize) {
+    for number in relays {
+        bed.wait_accepted(SOON, &format!("r{number}"), Channel::Tls, count).unwrap();
+    }
+}
+
+/// Sends to the peer that really is broken, until its mail gets through in clear.
+fn broken_gets_its_entry(bed: &Bed, trytlsd: &mut Trytlsd<'_>) {
+    stuck(bed);
+    stuck(bed);
+    trytlsd.wait_says(SOON, "relay=broken.mx.test proof=Matches").unwrap();
+    assert_eq!(entries(bed), ["Try_TLS:broken.mx.test\tNO"], "{}", trytlsd.stderr());
+}
+
+#[test]
+fn fifty_relays_failing_after_the_own_certificate_broke() {
+    let mut plan = Bed::new()
+        .peer(Peer::new("broken", "127.0.0.11", Mode::Garbage).ptr(Ptr::Mx))
+        .mta(Mta::default().queue(Queue::Nobody));
+    for number in 0..RELAYS {
+        let address = format!("127.0.1.{}", number + 1);
+        plan = plan.peer(Peer::new(&format!("r{number}"), &address, Mode::WantsCertificate));
+    }
+    let bed = plan.start_or_skip("fifty_relays_failing_after_the_own_certificate_broke");
+    let Some(bed) = bed else { return };
+    let config = format!("{ARMED}{BURST_ONLY}");
+    let mut trytlsd = Trytlsd::run(&bed, &config).unwrap();
+    trytlsd.wait_says(SOON, "following").unwrap();
+    send_to(&bed, 0..RELAYS);
+    wait_taken(&bed, 0..RELAYS, 1);
+
+    // The certificate expires: each relay is past the threshold, and none gets an entry.
+    bed.certify_mta(Validity::Expired).unwrap();
+    for _ in 0..2 {
+        send_to(&bed, 0..RELAYS);
+    }
+    let failed = "ruleset=tls_server, arg1=SOFTWARE, relay=r";
+    bed.wait_log(SOON, "two failures with each relay", |log| {
+        (log.matches(failed).count() >= 2 * RELAYS).then_some(())
+    })
+    .unwrap();
+    let reason = "reason=sslv3 alert certificate expired";
+    assert!(bed.log().contains(reason), "{}", bed.log());
+    for number in 0..RELAYS {
+        let held = format!("held relay=r{number}.mx.test reason=the fault seems to be ours: ");
+        trytlsd.wait_says(SOON, &held).unwrap();
+    }
+    bed.flush().unwrap();
+    assert_eq!(bed.queue().unwrap().len(), 2 * RELAYS, "{}", bed.log());
+    assert_eq!(entries(&bed), [""; 0]);
+    let raised = "ALARM: 20 relays began to fail within an hour; likely cause: this host's own \
+                  certificate, which peers refuse";
+    trytlsd.wait_says(SOON, raised).unwrap();
+
+    // It is replaced, and most relays are tried before the others' turn comes: the alarm ends by itself.
+    bed.certify_mta(Validity::Current).unwrap();
+    send_to(&bed, 0..TRIED_SOON);
+    wait_taken(&bed, 0..TRIED_SOON, 2);
+    trytlsd.wait_says(SOON, "the alarm has ended: other relays work again").unwrap();
+    assert_eq!(trytlsd.stderr().matches("ALARM").count(), 1, "{}", trytlsd.stderr());
+
+    // Those others do not get what it held back, also when all is weighed anew, as at a start. Who is really broken does.
+    assert!(trytlsd.stop().unwrap().success());
+    let mut trytlsd = Trytlsd::run(&bed, &config).unwrap();
+    broken_gets_its_entry(&bed, &mut trytlsd);
+
+    // The rest is delivered, all of it over TLS.
+    bed.flush().unwrap();
+    wait_taken(&bed, 0..TRIED_SOON, 4);
+    wait_taken(&bed, TRIED_SOON..RELAYS, 3);
+    assert_eq!(bed.queue().unwrap(), [""; 0]);
+    for number in 0..RELAYS {
+        assert_eq!(bed.peers().accepted(&format!("r{number}"), Channel::Clear), 0);
+    }
+    assert_eq!(entries(&bed), ["Try_TLS:broken.mx.test\tNO"]);
+    assert!(!trytlsd.stderr().contains("ALARM"), "{}", trytlsd.stderr());
     assert!(trytlsd.stop().unwrap().success());
 }
