@@ -188,3 +188,59 @@ fn fifty_relays_failing_after_the_own_certificate_broke() {
     assert!(!trytlsd.stderr().contains("ALARM"), "{}", trytlsd.stderr());
     assert!(trytlsd.stop().unwrap().success());
 }
+
+/// Relays whose PTR is this host's own name, and one that is this host under another name of class w. Such a PTR is the
+/// other side's text: it never becomes a key. By default the address does.
+#[test]
+fn our_own_name_as_ptr() {
+    const OWN: &str = "lab.example.test";
+    let bed = Bed::new()
+        .peer(Peer::new("lying", "127.0.0.11", Mode::Garbage).ptr(Ptr::None))
+        .peer(Peer::new("confirmed", "127.0.0.12", Mode::Garbage).ptr(Ptr::None))
+        .peer(Peer::new("own", "127.0.0.13", Mode::Garbage).ptr(Ptr::Mx))
+        .dns(&format!("ptr-record=11.0.0.127.in-addr.arpa,{OWN}"))
+        .dns(&format!("host-record={OWN},127.0.0.12"))
+        .mta(
+            Mta::default()
+                .queue(Queue::Nobody)
+                .m4("LOCAL_DOMAIN(`own.mx.test')dnl")
+                .mailer("own.rcpt.test", "esmtp:[own.mx.test]"),
+        )
+        .start_or_skip("our_own_name_as_ptr");
+    let Some(bed) = bed else { return };
+    let config = format!("{ARMED}{NO_GUARDS}");
+    let mut trytlsd = Trytlsd::run(&bed, &format!("{config}[access]\nkey = \"ptr\"\n")).unwrap();
+    trytlsd.wait_says(SOON, "following").unwrap();
+    let [_, _, own] = ["lying", "confirmed", "own"].map(|name| {
+        let id = bed.send(&[&format!("u@{name}.rcpt.test")]).unwrap();
+        bed.wait_line(SOON, &[&id, "stat=Deferred: 454 4.7.0 TLS handshake failed."]).unwrap();
+        id
+    });
+    bed.flush().unwrap();
+    for held in [
+        "relay=lying.mx.test reason=127.0.0.11 has no confirmed PTR name".to_owned(),
+        format!(
+            "relay=confirmed.mx.test reason=the PTR name {OWN} would not match: sendmail looks up confirmed.mx.test"
+        ),
+        "relay=[own.mx.test] reason=[own.mx.test] is this host's own name".to_owned(),
+    ] {
+        trytlsd.wait_says(SOON, &held).unwrap();
+    }
+    assert_eq!(entries(&bed), [""; 0]);
+    assert!(trytlsd.stop().unwrap().success());
+
+    let mut trytlsd = Trytlsd::run(&bed, &config).unwrap();
+    for name in ["lying", "confirmed"] {
+        trytlsd.wait_says(SOON, &format!("relay={name}.mx.test proof=Matches")).unwrap();
+    }
+    trytlsd.wait_says(SOON, "[own.mx.test] is this host's own name").unwrap();
+    bed.flush().unwrap();
+    for name in ["lying", "confirmed"] {
+        bed.wait_accepted(SOON, name, Channel::Clear, 1).unwrap();
+    }
+    assert_eq!(bed.queue().unwrap(), [own]);
+    let mut written = entries(&bed);
+    written.sort_unstable();
+    assert_eq!(written, ["Try_TLS:127.0.0.11\tNO", "Try_TLS:127.0.0.12\tNO"]);
+    assert!(trytlsd.stop().unwrap().success());
+}
