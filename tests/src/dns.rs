@@ -4,7 +4,7 @@
 //! not have and nothing for a kind that a name does not have, both with an SOA record. Beyond that a name can be given
 //! a [`Manner`]: to fail, to be silent, to be late, to lie. Every question is written down.
 //!
-//! UDP and TCP on one port of 127.0.0.1; answers that are too long for UDP are truncated, as they should be. It runs
+//! UDP and TCP on one port of 127.0.0.1, or another of this host; answers that are too long for UDP are truncated, as they should be. It runs
 //! on threads of its own and ends when it is dropped.
 
 use std::collections::{HashMap, HashSet};
@@ -48,6 +48,7 @@ pub enum Manner {
 pub struct Zone {
     records: Vec<Record>,
     manners: HashMap<Name, Manner>,
+    proven: HashSet<Name>,
 }
 
 /// The running server.
@@ -122,6 +123,13 @@ impl Zone {
         self
     }
 
+    /// Says AD=1 of the records of this name, and of what is made up about it, to those who ask for it with DO and AD;
+    /// of a chain of aliases only if it says so of each.
+    pub fn proven(mut self, name: &str) -> Self {
+        self.proven.insert(absolute(name));
+        self
+    }
+
     /// The records of a name and kind through its aliases, and whether the name at the end exists.
     fn resolve(&self, name: &Name, kind: RecordType) -> (Vec<Record>, bool) {
         let mut answers = Vec::new();
@@ -154,6 +162,9 @@ impl Zone {
         response.metadata.recursion_available = true;
         response.answers.clear();
         response.additionals.clear();
+        let asks = request.metadata.authentic_data
+            && request.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok);
+        response.metadata.authentic_data = asks && self.proven.contains(query.name());
         let mut fail = |code| {
             response.metadata.response_code = code;
             Some(response.clone())
@@ -181,6 +192,8 @@ impl Zone {
             None => {}
         }
         let (answers, exists) = self.resolve(query.name(), query.query_type());
+        let unproven = answers.iter().any(|record| !self.proven.contains(&record.name));
+        response.metadata.authentic_data &= !unproven;
         if !exists {
             response.metadata.response_code = ResponseCode::NXDomain;
         }
@@ -200,7 +213,15 @@ impl DnsServer {
     /// # Errors
     /// If no port can be had.
     pub fn start(zone: Zone) -> io::Result<Self> {
-        let (udp, tcp) = bind()?;
+        Self::start_at(Ipv4Addr::LOCALHOST, zone)
+    }
+
+    /// Starts a server on a free port of an address of this host.
+    ///
+    /// # Errors
+    /// If no port can be had.
+    pub fn start_at(host: Ipv4Addr, zone: Zone) -> io::Result<Self> {
+        let (udp, tcp) = bind(host)?;
         let address = udp.local_addr()?;
         let shared = Arc::new(Shared {
             zone: Mutex::new(zone),
@@ -273,10 +294,10 @@ impl Shared {
 }
 
 /// One port for both.
-fn bind() -> io::Result<(UdpSocket, TcpListener)> {
+fn bind(host: Ipv4Addr) -> io::Result<(UdpSocket, TcpListener)> {
     let mut error = io::Error::other("no port tried");
     for _ in 0..20 {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let udp = UdpSocket::bind((host, 0))?;
         match TcpListener::bind(udp.local_addr()?) {
             Ok(tcp) => return Ok((udp, tcp)),
             Err(taken) => error = taken,

@@ -1,5 +1,5 @@
-//! What the network tells about a relay: PTR with forward confirmation, the MTA-STS policy of a domain. "Unknown" is an answer of its own; what follows
-//! from an answer is not decided here.
+//! What the network tells about a relay: PTR with forward confirmation, TLSA records and whether DNSSEC proves them, the
+//! MTA-STS policy of a domain. "Unknown" is an answer of its own; what follows from an answer is not decided here.
 //!
 //! Every answer comes from a server that anybody may run: a PTR zone belongs to whoever holds the address. So names are
 //! checked before they are believed, answers must be to the question that was asked, and how much is asked, awaited and
@@ -11,6 +11,7 @@ mod ptr;
 mod resolver;
 mod servers;
 mod sts;
+mod tlsa;
 mod upstream;
 
-pub use resolver::{Resolver, Settings};
+pub use resolver::{Dnssec, Resolver, Settings};

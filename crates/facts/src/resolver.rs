@@ -5,7 +5,7 @@
 //! As many again may be about MTA-STS, so that web servers that are slow on purpose hold up nothing but each other.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,13 +16,27 @@ use policy::fact::{Answer, Fact, Question, Sts};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
-use crate::cache::{Cache, Keep};
+use crate::cache::Cache;
 use crate::ptr;
 use crate::servers::Servers;
 use crate::sts::{self, Policies};
+use crate::tlsa;
 
 /// Questions that are put to the network at the same time.
 const IN_FLIGHT: usize = 8;
+
+/// Who says whether TLSA records are proven by DNSSEC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dnssec {
+    /// A trusted resolver that validates, by the AD bit of its answers; where the resolver is not trusted or does not
+    /// validate, we do.
+    #[default]
+    Auto,
+    /// Trusted resolvers only; what another says of records is unknown.
+    Resolver,
+    /// We do, whatever the resolver says.
+    Validate,
+}
 
 /// How the network is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +50,15 @@ pub struct Settings {
     pub cache_cap: usize,
     /// Where the servers are read from if none are given; read again when it changes.
     pub resolv_conf: PathBuf,
+    /// Servers whose AD bit is believed, for the way to them is safe and so are they (RFC 6698, section A.3), beside
+    /// those on the loopback interface. systemd-resolved's own (127.0.0.53, 127.0.0.54) must be named here to be
+    /// trusted.
+    pub trusted: Vec<IpAddr>,
+    /// Who says whether TLSA records are proven.
+    pub dnssec: Dnssec,
+    /// Where validation of our own begins: a file of DNSKEY records in the form of a zone file, as `root.key` of
+    /// unbound; DS records are no use. None: the root's keys of 2017 and 2024, built in. Read anew for every question.
+    pub trust_anchor: Option<PathBuf>,
     /// The port of MTA-STS policies; other than 443 for tests.
     pub sts_port: u16,
     /// The time in which an MTA-STS policy must be fetched, the address of its host included.
@@ -48,13 +71,17 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// The servers of `/etc/resolv.conf`, 3 s, 4096 answers; policies from public addresses, within 10 s.
+    /// The servers of `/etc/resolv.conf`, 3 s, 4096 answers, [`Dnssec::Auto`]; policies from public addresses, within
+    /// 10 s.
     fn default() -> Self {
         Self {
             servers: Vec::new(),
             timeout: Duration::from_secs(3),
             cache_cap: 4096,
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
+            trusted: Vec::new(),
+            dnssec: Dnssec::Auto,
+            trust_anchor: None,
             sts_port: 443,
             sts_timeout: Duration::from_secs(10),
             sts_private: false,
@@ -70,6 +97,7 @@ pub struct Resolver<P: RuntimeProvider = TokioRuntimeProvider> {
     turns: Semaphore,
     sts_turns: Semaphore,
     policies: Policies,
+    tlsa: tlsa::Rules,
     servers: Mutex<Servers<P>>,
     memory: Mutex<Memory>,
 }
@@ -94,12 +122,14 @@ impl<P: RuntimeProvider> Resolver<P> {
     pub fn over(network: P, settings: Settings) -> Self {
         let timeout = settings.timeout.max(Duration::from_millis(10));
         let policies = Policies::new(&settings);
+        let tlsa = tlsa::Rules::new(&settings);
         let Settings { servers, resolv_conf, cache_cap, .. } = settings;
         Self {
             timeout,
             turns: Semaphore::new(IN_FLIGHT),
             sts_turns: Semaphore::new(IN_FLIGHT),
             policies,
+            tlsa,
             servers: Mutex::new(Servers::new(servers, resolv_conf, timeout, network)),
             memory: Mutex::new(Memory { cache: Cache::new(cache_cap), flying: HashMap::new() }),
         }
@@ -145,7 +175,13 @@ impl<P: RuntimeProvider> Resolver<P> {
                 }
                 (Fact::Ptr(address, answer), keep)
             }
-            Question::Tlsa(name) => (Fact::Tlsa(name.clone(), Answer::NotAsked), Keep::Unknown),
+            Question::Tlsa(name) => {
+                let (answer, keep) = self.tlsa.find_out(&servers, name, deadline).await;
+                if let Answer::Unknown(why) = &answer {
+                    tracing::debug!(%name, why, "TLSA unknown");
+                }
+                (Fact::Tlsa(name.clone(), answer), keep)
+            }
             Question::Sts(domain) => {
                 let found = self.policies.find_out(&servers, domain, now, deadline).await;
                 (Fact::Sts(domain.clone(), found.0), found.1)

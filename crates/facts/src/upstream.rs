@@ -14,19 +14,22 @@
 //!
 //! NXDOMAIN and an empty answer are answers. All else is trouble: no answer in time, SERVFAIL, REFUSED, a referral (the
 //! server does not resolve for us), an answer about other names only.
+//!
+//! What DNSSEC has to say is a matter between us and one server (see the module `tlsa`), so for that a single [`Server`]
+//! can be asked, with the DO and AD bits set, and what it says of its answer (AD) is handed on. Nothing here believes it.
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts};
 use hickory_resolver::net::runtime::RuntimeProvider;
 use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer};
 use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::{DnsRequestOptions, Message, Query, ResponseCode};
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, Message, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use tokio::time::Instant;
 
@@ -38,6 +41,12 @@ const MAX_QUESTIONS: usize = 4;
 /// Used where a negative answer has no SOA record, in seconds.
 const NEGATIVE_TTL: u32 = 60;
 
+/// Characters of a [`Trouble`], at most.
+const MAX_WORDS: usize = 200;
+
+/// How long it is remembered whether a server validates.
+const PROBED_FOR: Duration = Duration::from_secs(3600);
+
 /// The servers, in the order of the config.
 pub(crate) struct Upstream<P: RuntimeProvider> {
     servers: Vec<Server<P>>,
@@ -45,9 +54,12 @@ pub(crate) struct Upstream<P: RuntimeProvider> {
     first: AtomicUsize,
 }
 
-struct Server<P: RuntimeProvider> {
+/// One of them.
+pub(crate) struct Server<P: RuntimeProvider> {
     address: SocketAddr,
     pool: NameServerPool<P>,
+    /// Whether it validates, and when that was found out.
+    validates: Mutex<Option<(Instant, bool)>>,
 }
 
 /// Why something is unknown, in words: printable ASCII, of bounded length.
@@ -59,6 +71,9 @@ pub(crate) struct Trouble(pub(crate) Box<str>);
 pub(crate) struct Records {
     pub(crate) data: Vec<RData>,
     pub(crate) ttl: u32,
+    /// Whether DNSSEC proves them, in the words of the server: AD=1 with every answer on the way. Only if it was asked
+    /// to say so ([`Server::look_up`]); of what is not there it never says it.
+    pub(crate) secure: bool,
 }
 
 impl<P: RuntimeProvider> Upstream<P> {
@@ -75,7 +90,7 @@ impl<P: RuntimeProvider> Upstream<P> {
             let config = NameServerConfig::new(address.ip(), true, connections.to_vec());
             let context = context.as_ref().ok()?;
             let pool = NameServerPool::from_config([config], Arc::clone(context), network.clone());
-            Some(Server { address: *address, pool })
+            Some(Server { address: *address, pool, validates: Mutex::default() })
         };
         Self { servers: addresses.iter().filter_map(server).collect(), first: AtomicUsize::new(0) }
     }
@@ -87,24 +102,13 @@ impl<P: RuntimeProvider> Upstream<P> {
         kind: RecordType,
         deadline: Instant,
     ) -> Result<Records, Trouble> {
-        let mut name = name.clone();
-        let mut ttl = u32::MAX;
-        for _ in 0..MAX_QUESTIONS {
-            let answer = self.ask(&name, kind, deadline).await?;
-            match follow(&answer.section, &name, kind) {
-                Chain::Found(data, chain) => return Ok(Records { data, ttl: ttl.min(chain) }),
-                Chain::Nothing | Chain::Elsewhere(..) if answer.none => {
-                    return Ok(Records { data: Vec::new(), ttl: ttl.min(answer.ttl) });
-                }
-                Chain::Elsewhere(target, chain) => {
-                    ttl = ttl.min(chain);
-                    name = target;
-                }
-                Chain::Nothing => return Err(Trouble("the answer is about other names".into())),
-                Chain::TooLong => return Err(Trouble("too many aliases (CNAME)".into())),
-            }
-        }
-        Err(Trouble("too many aliases (CNAME)".into()))
+        look_up(&Whom::Each(self), name, kind, deadline).await
+    }
+
+    /// The servers, one after the other, until one answers.
+    pub(crate) fn turns(&self, deadline: Instant) -> Turns<'_, P> {
+        let first = self.first.load(Ordering::Relaxed);
+        Turns { upstream: self, first, turn: 0, deadline, troubles: String::new() }
     }
 
     /// One question, to one server after the other until one answers.
@@ -114,48 +118,195 @@ impl<P: RuntimeProvider> Upstream<P> {
         kind: RecordType,
         deadline: Instant,
     ) -> Result<Reply, Trouble> {
-        let count = self.servers.len();
-        let first = self.first.load(Ordering::Relaxed);
-        let mut troubles = String::new();
-        for turn in 0..count {
-            let index = (first + turn) % count;
-            let Some(server) = self.servers.get(index) else { break };
-            let now = Instant::now();
-            if now >= deadline {
-                break;
-            }
-            let share = (deadline - now) / u32::try_from(count - turn).unwrap_or(1);
-            match server.ask(name, kind, now + share).await {
+        let mut turns = self.turns(deadline);
+        while let Some((server, until)) = turns.next() {
+            match server.ask(name, kind, Bits::Plain, until).await {
                 Ok(reply) => {
-                    self.first.store(index, Ordering::Relaxed);
+                    turns.answered();
                     return Ok(reply);
                 }
-                Err(why) => {
-                    let gap = if troubles.is_empty() { "" } else { "; " };
-                    troubles += &format!("{gap}{}: {why}", server.address);
-                }
+                Err(why) => turns.failed(server, &why),
             }
         }
-        if troubles.is_empty() {
-            troubles = if count == 0 { "no DNS server" } else { "timed out" }.to_owned();
+        Err(turns.trouble())
+    }
+}
+
+/// Who is asked.
+enum Whom<'a, P: RuntimeProvider> {
+    /// Every server in its turn, for each question anew.
+    Each(&'a Upstream<P>),
+    /// One server only, with DNSSEC.
+    One(&'a Server<P>),
+}
+
+/// The bits of a question that are about DNSSEC.
+#[derive(Clone, Copy)]
+enum Bits {
+    /// None.
+    Plain,
+    /// DO (RFC 3225) and AD (RFC 6840, section 5.7): say what DNSSEC says.
+    Dnssec,
+}
+
+async fn look_up<P: RuntimeProvider>(
+    whom: &Whom<'_, P>,
+    name: &Name,
+    kind: RecordType,
+    deadline: Instant,
+) -> Result<Records, Trouble> {
+    let mut name = name.clone();
+    let mut ttl = u32::MAX;
+    let mut secure = true;
+    for _ in 0..MAX_QUESTIONS {
+        let answer = match whom {
+            Whom::Each(upstream) => upstream.ask(&name, kind, deadline).await?,
+            Whom::One(server) => server.ask(&name, kind, Bits::Dnssec, deadline).await?,
+        };
+        secure &= answer.secure;
+        match follow(&answer.section, &name, kind) {
+            Chain::Found(data, chain) => {
+                return Ok(Records { data, ttl: ttl.min(chain), secure });
+            }
+            Chain::Nothing | Chain::Elsewhere(..) if answer.none => {
+                return Ok(Records { data: Vec::new(), ttl: ttl.min(answer.ttl), secure: false });
+            }
+            Chain::Elsewhere(target, chain) => {
+                ttl = ttl.min(chain);
+                name = target;
+            }
+            Chain::Nothing => return Err(Trouble("the answer is about other names".into())),
+            Chain::TooLong => return Err(Trouble("too many aliases (CNAME)".into())),
         }
-        Err(Trouble(printable(&troubles).into()))
+    }
+    Err(Trouble("too many aliases (CNAME)".into()))
+}
+
+/// The servers in the order in which they are asked: each gets an equal share of the time that is left.
+pub(crate) struct Turns<'a, P: RuntimeProvider> {
+    upstream: &'a Upstream<P>,
+    first: usize,
+    turn: usize,
+    deadline: Instant,
+    troubles: String,
+}
+
+impl<'a, P: RuntimeProvider> Turns<'a, P> {
+    /// The next server, and until when it may take.
+    pub(crate) fn next(&mut self) -> Option<(&'a Server<P>, Instant)> {
+        let left = self.upstream.servers.len().checked_sub(self.turn).filter(|left| *left > 0)?;
+        let server = self.upstream.servers.get(self.index(self.turn))?;
+        let now = Instant::now();
+        if now >= self.deadline {
+            return None;
+        }
+        self.turn += 1;
+        let share = (self.deadline - now) / u32::try_from(left).unwrap_or(1);
+        Some((server, now + share))
+    }
+
+    /// The server that was next answered: it is the first to be asked from now on.
+    pub(crate) fn answered(&self) {
+        let index = self.index(self.turn.saturating_sub(1));
+        self.upstream.first.store(index, Ordering::Relaxed);
+    }
+
+    /// The server did not.
+    pub(crate) fn failed(&mut self, server: &Server<P>, Trouble(why): &Trouble) {
+        let gap = if self.troubles.is_empty() { "" } else { "; " };
+        self.troubles += &format!("{gap}{}: {why}", server.address);
+    }
+
+    /// None of them did.
+    pub(crate) fn trouble(self) -> Trouble {
+        let why = match (self.troubles.as_str(), self.upstream.servers.len()) {
+            ("", 0) => "no DNS server",
+            ("", _) => "timed out",
+            (troubles, _) => troubles,
+        };
+        Trouble(why.chars().take(MAX_WORDS).collect::<String>().into())
+    }
+
+    fn index(&self, turn: usize) -> usize {
+        (self.first + turn) % self.upstream.servers.len().max(1)
     }
 }
 
 /// What a server said.
 struct Reply {
-    section: Vec<hickory_resolver::proto::rr::Record>,
+    section: Vec<Record>,
     /// Whether it says that there is nothing (at the end of the aliases in the section, if there are any).
     none: bool,
     /// How long that holds.
     ttl: u32,
+    /// Whether it says that the section is proven (AD).
+    secure: bool,
 }
 
 impl<P: RuntimeProvider> Server<P> {
-    async fn ask(&self, name: &Name, kind: RecordType, until: Instant) -> Result<Reply, String> {
+    /// Its address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What carries questions to it: each is repeated, and put by TCP where the answer needs it.
+    pub(crate) fn pool(&self) -> NameServerPool<P> {
+        self.pool.clone()
+    }
+
+    /// The records of a kind that the name has, through its aliases, by this server alone, which is asked to say
+    /// whether they are proven.
+    pub(crate) async fn look_up(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        until: Instant,
+    ) -> Result<Records, Trouble> {
+        look_up(&Whom::One(self), name, kind, until).await
+    }
+
+    /// Whether it validates: whether it says that the root's SOA record, which is signed, is proven. What was found
+    /// out holds for an hour.
+    pub(crate) async fn validates(&self, until: Instant) -> Result<bool, Trouble> {
+        if let Some(known) = self.known_to_validate() {
+            return Ok(known);
+        }
+        let validates = self.look_up(&Name::root(), RecordType::SOA, until).await?.secure;
+        *self.validates.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), validates));
+        Ok(validates)
+    }
+
+    /// The same, if it was found out within the last hour.
+    pub(crate) fn known_to_validate(&self) -> Option<bool> {
+        let known = *self.validates.lock().unwrap_or_else(PoisonError::into_inner);
+        known.filter(|(at, _)| at.elapsed() < PROBED_FOR).map(|(_, validates)| validates)
+    }
+
+    async fn ask(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        bits: Bits,
+        until: Instant,
+    ) -> Result<Reply, Trouble> {
+        let reply = self.put(name, kind, bits, until).await;
+        reply.map_err(|why| Trouble(printable(&why).into()))
+    }
+
+    async fn put(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        bits: Bits,
+        until: Instant,
+    ) -> Result<Reply, String> {
         let query = Query::query(name.clone(), kind);
-        let answer = self.pool.lookup(query, DnsRequestOptions::default()).first_answer();
+        let mut options = DnsRequestOptions::default();
+        options.edns_set_dnssec_ok = matches!(bits, Bits::Dnssec);
+        let mut request = DnsRequest::from_query(query, options);
+        request.metadata.authentic_data = matches!(bits, Bits::Dnssec);
+        let answer = self.pool.send(request).first_answer();
         let Ok(answer) = tokio::time::timeout_at(until, answer).await else {
             return Err("timed out".to_owned());
         };
@@ -164,7 +315,8 @@ impl<P: RuntimeProvider> Server<P> {
                 let ttl = response.negative_ttl().unwrap_or(NEGATIVE_TTL);
                 let message: Message = response.into_message();
                 let none = message.metadata.response_code == ResponseCode::NXDomain;
-                Ok(Reply { section: message.answers, none, ttl })
+                let secure = message.metadata.authentic_data;
+                Ok(Reply { section: message.answers, none, ttl, secure })
             }
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
                 let empty = none.response_code == ResponseCode::NoError;
@@ -172,17 +324,22 @@ impl<P: RuntimeProvider> Server<P> {
                     return Err("a referral instead of an answer".to_owned());
                 }
                 let ttl = none.negative_ttl.unwrap_or(NEGATIVE_TTL);
-                Ok(Reply { section: Vec::new(), none: true, ttl })
+                Ok(Reply { section: Vec::new(), none: true, ttl, secure: false })
             }
-            Err(NetError::Timeout) => Err("timed out".to_owned()),
-            Err(NetError::Dns(DnsError::ResponseCode(code))) => Err(match code {
-                ResponseCode::ServFail => "SERVFAIL".to_owned(),
-                ResponseCode::Refused => "REFUSED".to_owned(),
-                other => other.to_string(),
-            }),
-            Err(NetError::Io(error)) => Err(error.to_string()),
-            Err(other) => Err(other.to_string()),
+            Err(error) => Err(in_words(&error)),
         }
+    }
+}
+
+/// Why there is no answer, not yet escaped.
+pub(crate) fn in_words(error: &NetError) -> String {
+    match error {
+        NetError::Timeout => "timed out".to_owned(),
+        NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => "SERVFAIL".to_owned(),
+        NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => "REFUSED".to_owned(),
+        NetError::Dns(DnsError::ResponseCode(code)) => code.to_string(),
+        NetError::Io(error) => error.to_string(),
+        other => other.to_string(),
     }
 }
 
@@ -194,5 +351,5 @@ impl<P: RuntimeProvider> fmt::Debug for Upstream<P> {
 
 /// The text with everything but printable ASCII escaped, at most 200 characters: an error may quote a name.
 pub(crate) fn printable(text: &str) -> String {
-    text.bytes().flat_map(std::ascii::escape_default).map(char::from).take(200).collect()
+    text.bytes().flat_map(std::ascii::escape_default).map(char::from).take(MAX_WORDS).collect()
 }

@@ -1,0 +1,174 @@
+//! Validation of our own, by hickory's `DnssecDnsHandle`: the server is only asked for records and their signatures.
+//!
+//! What hickory hands over is a message whose records carry each what was proven of it, and an error where a denial is
+//! not proven. It is read with care, for an answer is put together by whoever is on the way:
+//!
+//! * Only records of the name that was asked are looked at, and an alias is followed by a question of its own.
+//! * "There is none" counts if an NSEC or NSEC3 record that is itself proven says so (hickory has then checked that it
+//!   says it of this name), or if the SOA record of a zone above the name is proven to be unsigned. hickory returns
+//!   without a check where *all* of the authority section is unsigned, whatever zone that is of; here it is not enough.
+//! * A record made from a wildcard counts only together with the proof that the name has none of its own.
+//!
+//! Everything else is unknown: a bogus signature, one that ran out, an algorithm that hickory does not know within a
+//! zone that has others, NSEC3 with too many iterations. A zone signed only by algorithms that are not known is
+//! unsigned (RFC 4035, section 5.2).
+
+use std::sync::Arc;
+
+use hickory_resolver::NameServerPool;
+use hickory_resolver::net::dnssec::DnssecDnsHandle;
+use hickory_resolver::net::runtime::RuntimeProvider;
+use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer};
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::dnssec::rdata::DNSSECRData;
+use hickory_resolver::proto::dnssec::{self, TrustAnchors};
+use hickory_resolver::proto::op::{DnsRequestOptions, DnsResponse, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use tokio::time::Instant;
+
+use super::bounded::Bounded;
+use super::{Found, Proof};
+use crate::upstream::{Trouble, in_words, printable};
+
+/// Questions for one look-up: the first, and one for each alias.
+const MAX_QUESTIONS: usize = 4;
+
+/// Sets of records of which it is remembered, for the questions of one fact, what was proven.
+const REMEMBERED: usize = 256;
+
+/// Used where nothing says how long a denial holds, in seconds.
+const NEGATIVE_TTL: u32 = 60;
+
+/// One server and the keys of the root, for the questions of one fact.
+pub(super) struct Validator<P: RuntimeProvider> {
+    handle: DnssecDnsHandle<Bounded<P>>,
+}
+
+/// What one answer says about one name.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Records(Vec<RData>, dnssec::Proof, u32),
+    Alias(Name, dnssec::Proof, u32),
+    None(u32),
+}
+
+impl<P: RuntimeProvider> Validator<P> {
+    pub(super) fn new(pool: NameServerPool<P>, anchors: Arc<TrustAnchors>) -> Self {
+        let handle = DnssecDnsHandle::with_trust_anchor(Bounded::new(pool), anchors);
+        Self { handle: handle.validation_cache_size(REMEMBERED) }
+    }
+
+    /// The records of a kind that the name has, through its aliases.
+    pub(super) async fn look_up(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        until: Instant,
+    ) -> Result<Found, Trouble> {
+        let mut name = name.clone();
+        let (mut proof, mut ttl) = (Proof::Secure, u32::MAX);
+        for _ in 0..MAX_QUESTIONS {
+            let query = Query::query(name.clone(), kind);
+            let mut options = DnsRequestOptions::default();
+            options.edns_set_dnssec_ok = true;
+            let answer = self.handle.lookup(query, options).first_answer();
+            let Ok(answer) = tokio::time::timeout_at(until, answer).await else {
+                return Err(Trouble("timed out".into()));
+            };
+            let said = read(answer, &name, kind);
+            match said.map_err(|why| Trouble(printable(&why).into()))? {
+                Said::Records(data, own, own_ttl) => {
+                    let proof = weaker(proof, own)?;
+                    return Ok(Found { data, proof, ttl: ttl.min(own_ttl) });
+                }
+                Said::None(own_ttl) => {
+                    return Ok(Found {
+                        data: Vec::new(),
+                        proof: Proof::None,
+                        ttl: ttl.min(own_ttl),
+                    });
+                }
+                Said::Alias(target, own, own_ttl) => {
+                    (name, ttl) = (target, ttl.min(own_ttl));
+                    proof = weaker(proof, own)?;
+                }
+            }
+        }
+        Err(Trouble("too many aliases (CNAME)".into()))
+    }
+}
+
+/// What is left of a proof after one more link.
+fn weaker(so_far: Proof, link: dnssec::Proof) -> Result<Proof, Trouble> {
+    match link {
+        dnssec::Proof::Secure => Ok(so_far),
+        dnssec::Proof::Insecure => Ok(Proof::Insecure),
+        dnssec::Proof::Bogus => Err(Trouble("bogus: a signature is missing or wrong".into())),
+        dnssec::Proof::Indeterminate => Err(Trouble("nothing proves that or denies it".into())),
+    }
+}
+
+/// Reads what hickory makes of an answer.
+fn read(
+    answer: Result<DnsResponse, NetError>,
+    name: &Name,
+    kind: RecordType,
+) -> Result<Said, String> {
+    let (message, denied) = match answer {
+        Ok(message) => (message, true),
+        // The alias that such an answer may begin with is proven by its own signature.
+        Err(NetError::Dns(DnsError::Nsec { response, .. })) => (*response, false),
+        Err(error) => return Err(in_words(&error)),
+    };
+    if !matches!(message.response_code, ResponseCode::NoError | ResponseCode::NXDomain) {
+        return Err(message.response_code.to_string());
+    }
+    let own = |kind: RecordType| {
+        let own = message.answers.iter().filter(|record| record.name == *name);
+        own.filter(move |record| record.record_type() == kind)
+    };
+    let wanted: Vec<&Record> = own(kind).collect();
+    let alias = own(RecordType::CNAME).find_map(|record| match &record.data {
+        RData::CNAME(target) => Some((record, &target.0)),
+        _ => None,
+    });
+    let secure_denial = denied && message.authorities.iter().any(denies);
+    let by_wildcard = |kind| own(RecordType::RRSIG).any(|record| from_wildcard(record, kind));
+    if !wanted.is_empty() {
+        if !denied || by_wildcard(kind) && !secure_denial {
+            return Err("bogus: no proof that a wildcard applies".to_owned());
+        }
+        let worst = wanted.iter().map(|record| record.proof).min();
+        let ttl = wanted.iter().map(|record| record.ttl).min().unwrap_or(0);
+        let data = wanted.iter().map(|record| record.data.clone()).collect();
+        return Ok(Said::Records(data, worst.unwrap_or_default(), ttl));
+    }
+    if let Some((record, target)) = alias {
+        if by_wildcard(RecordType::CNAME) && !secure_denial {
+            return Err("bogus: no proof that a wildcard applies".to_owned());
+        }
+        return Ok(Said::Alias(target.clone(), record.proof, record.ttl));
+    }
+    let unsigned = |record: &Record| {
+        record.record_type() == RecordType::SOA
+            && record.proof == dnssec::Proof::Insecure
+            && record.name.zone_of(name)
+    };
+    if secure_denial || denied && message.authorities.iter().any(unsigned) {
+        return Ok(Said::None(message.negative_ttl().unwrap_or(NEGATIVE_TTL)));
+    }
+    Err("bogus: no proof that there is none".to_owned())
+}
+
+/// Whether the record is a proven one of those that deny others.
+fn denies(record: &Record) -> bool {
+    let kind = matches!(record.record_type(), RecordType::NSEC | RecordType::NSEC3);
+    kind && record.proof == dnssec::Proof::Secure
+}
+
+/// Whether the record is a signature over records of the kind that were made from a wildcard.
+fn from_wildcard(record: &Record, kind: RecordType) -> bool {
+    let RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) = &record.data else { return false };
+    let input = rrsig.input();
+    input.type_covered == kind && input.num_labels < record.name.num_labels()
+}
