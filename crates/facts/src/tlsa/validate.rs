@@ -3,7 +3,9 @@
 //! What hickory hands over is a message whose records carry each what was proven of it, and an error where a denial is
 //! not proven. It is read with care, for an answer is put together by whoever is on the way:
 //!
-//! * Only records of the name that was asked are looked at, and an alias is followed by a question of its own.
+//! * Only records of the name that was asked are looked at. An alias is followed by a question of its own, and if the
+//!   answer also says that there is nothing at its end, which hickory takes for a denial of the alias, it is asked for
+//!   alone.
 //! * "There is none" counts if an NSEC or NSEC3 record that is itself proven says so (hickory has then checked that it
 //!   says it of this name), or if the SOA record of a zone above the name is proven to be unsigned. hickory returns
 //!   without a check where *all* of the authority section is unsigned, whatever zone that is of; here it is not enough.
@@ -30,14 +32,17 @@ use super::bounded::Bounded;
 use super::{Found, Proof};
 use crate::upstream::{Trouble, in_words, printable};
 
-/// Questions for one look-up: the first, and one for each alias.
-const MAX_QUESTIONS: usize = 4;
+/// Questions for one look-up: the first, and one or two for each alias.
+const MAX_QUESTIONS: usize = 8;
 
 /// Sets of records of which it is remembered, for the questions of one fact, what was proven.
 const REMEMBERED: usize = 256;
 
 /// Used where nothing says how long a denial holds, in seconds.
 const NEGATIVE_TTL: u32 = 60;
+
+/// What an answer lacks.
+const UNPROVEN: &str = "bogus: no proof that there is none";
 
 /// One server and the keys of the root, for the questions of one fact.
 pub(super) struct Validator<P: RuntimeProvider> {
@@ -49,6 +54,8 @@ pub(super) struct Validator<P: RuntimeProvider> {
 enum Said {
     Records(Vec<RData>, dnssec::Proof, u32),
     Alias(Name, dnssec::Proof, u32),
+    /// That it is an alias, and something about the end of it that is not proven in the same breath.
+    PerhapsAlias,
     None(u32),
 }
 
@@ -65,36 +72,46 @@ impl<P: RuntimeProvider> Validator<P> {
         kind: RecordType,
         until: Instant,
     ) -> Result<Found, Trouble> {
-        let mut name = name.clone();
+        let (mut name, mut asked) = (name.clone(), kind);
         let (mut proof, mut ttl) = (Proof::Secure, u32::MAX);
         for _ in 0..MAX_QUESTIONS {
-            let query = Query::query(name.clone(), kind);
-            let mut options = DnsRequestOptions::default();
-            options.edns_set_dnssec_ok = true;
-            let answer = self.handle.lookup(query, options).first_answer();
-            let Ok(answer) = tokio::time::timeout_at(until, answer).await else {
-                return Err(Trouble("timed out".into()));
-            };
-            let said = read(answer, &name, kind);
-            match said.map_err(|why| Trouble(printable(&why).into()))? {
-                Said::Records(data, own, own_ttl) => {
+            let (target, own, own_ttl) = match self.ask(&name, asked, until).await? {
+                Said::Records(data, own, own_ttl) if asked == kind => {
                     let proof = weaker(proof, own)?;
                     return Ok(Found { data, proof, ttl: ttl.min(own_ttl) });
                 }
-                Said::None(own_ttl) => {
-                    return Ok(Found {
-                        data: Vec::new(),
-                        proof: Proof::None,
-                        ttl: ttl.min(own_ttl),
-                    });
+                Said::None(own_ttl) if asked == kind => {
+                    let ttl = ttl.min(own_ttl);
+                    return Ok(Found { data: Vec::new(), proof: Proof::None, ttl });
                 }
-                Said::Alias(target, own, own_ttl) => {
-                    (name, ttl) = (target, ttl.min(own_ttl));
-                    proof = weaker(proof, own)?;
+                Said::PerhapsAlias if asked == kind => {
+                    asked = RecordType::CNAME;
+                    continue;
                 }
-            }
+                Said::Records(data, own, own_ttl) => match data.into_iter().next() {
+                    Some(RData::CNAME(target)) => (target.0, own, own_ttl),
+                    _ => break,
+                },
+                Said::Alias(target, own, own_ttl) => (target, own, own_ttl),
+                Said::None(_) | Said::PerhapsAlias => {
+                    return Err(Trouble("it is an alias and is none".into()));
+                }
+            };
+            proof = weaker(proof, own)?;
+            (name, asked, ttl) = (target, kind, ttl.min(own_ttl));
         }
         Err(Trouble("too many aliases (CNAME)".into()))
+    }
+
+    async fn ask(&self, name: &Name, kind: RecordType, until: Instant) -> Result<Said, Trouble> {
+        let query = Query::query(name.clone(), kind);
+        let mut options = DnsRequestOptions::default();
+        options.edns_set_dnssec_ok = true;
+        let answer = self.handle.lookup(query, options).first_answer();
+        let Ok(answer) = tokio::time::timeout_at(until, answer).await else {
+            return Err(Trouble("timed out".into()));
+        };
+        read(answer, name, kind).map_err(|why| Trouble(printable(&why).into()))
     }
 }
 
@@ -114,50 +131,55 @@ fn read(
     name: &Name,
     kind: RecordType,
 ) -> Result<Said, String> {
-    let (message, denied) = match answer {
-        Ok(message) => (message, true),
-        // The alias that such an answer may begin with is proven by its own signature.
-        Err(NetError::Dns(DnsError::Nsec { response, .. })) => (*response, false),
+    let message = match answer {
+        Ok(message) => message,
+        Err(NetError::Dns(DnsError::Nsec { response, .. })) => {
+            // What it says of the alias and what it says of its end are proven by different records.
+            let alias = of(&response.answers, name, RecordType::CNAME).next();
+            return match alias {
+                Some(_) if kind != RecordType::CNAME => Ok(Said::PerhapsAlias),
+                _ => Err(UNPROVEN.to_owned()),
+            };
+        }
         Err(error) => return Err(in_words(&error)),
     };
     if !matches!(message.response_code, ResponseCode::NoError | ResponseCode::NXDomain) {
         return Err(message.response_code.to_string());
     }
-    let own = |kind: RecordType| {
-        let own = message.answers.iter().filter(|record| record.name == *name);
-        own.filter(move |record| record.record_type() == kind)
-    };
-    let wanted: Vec<&Record> = own(kind).collect();
-    let alias = own(RecordType::CNAME).find_map(|record| match &record.data {
-        RData::CNAME(target) => Some((record, &target.0)),
-        _ => None,
-    });
-    let secure_denial = denied && message.authorities.iter().any(denies);
-    let by_wildcard = |kind| own(RecordType::RRSIG).any(|record| from_wildcard(record, kind));
-    if !wanted.is_empty() {
-        if !denied || by_wildcard(kind) && !secure_denial {
-            return Err("bogus: no proof that a wildcard applies".to_owned());
-        }
-        let worst = wanted.iter().map(|record| record.proof).min();
-        let ttl = wanted.iter().map(|record| record.ttl).min().unwrap_or(0);
-        let data = wanted.iter().map(|record| record.data.clone()).collect();
-        return Ok(Said::Records(data, worst.unwrap_or_default(), ttl));
+    let denial = message.authorities.iter().any(denies);
+    let mut signatures = of(&message.answers, name, RecordType::RRSIG);
+    if !denial && signatures.any(from_wildcard) {
+        return Err(UNPROVEN.to_owned());
     }
-    if let Some((record, target)) = alias {
-        if by_wildcard(RecordType::CNAME) && !secure_denial {
-            return Err("bogus: no proof that a wildcard applies".to_owned());
-        }
-        return Ok(Said::Alias(target.clone(), record.proof, record.ttl));
+    let wanted: Vec<&Record> = of(&message.answers, name, kind).collect();
+    if let Some(proof) = wanted.iter().map(|record| record.proof).min() {
+        let ttl = wanted.iter().map(|record| record.ttl).min().unwrap_or(0);
+        let data = wanted.into_iter().map(|record| record.data.clone()).collect();
+        return Ok(Said::Records(data, proof, ttl));
+    }
+    if let Some(alias) = of(&message.answers, name, RecordType::CNAME).next()
+        && let RData::CNAME(target) = &alias.data
+    {
+        return Ok(Said::Alias(target.0.clone(), alias.proof, alias.ttl));
     }
     let unsigned = |record: &Record| {
         record.record_type() == RecordType::SOA
             && record.proof == dnssec::Proof::Insecure
             && record.name.zone_of(name)
     };
-    if secure_denial || denied && message.authorities.iter().any(unsigned) {
+    if denial || message.authorities.iter().any(unsigned) {
         return Ok(Said::None(message.negative_ttl().unwrap_or(NEGATIVE_TTL)));
     }
-    Err("bogus: no proof that there is none".to_owned())
+    Err(UNPROVEN.to_owned())
+}
+
+/// The records of the section that are of the name and the kind.
+fn of<'a>(
+    section: &'a [Record],
+    name: &Name,
+    kind: RecordType,
+) -> impl Iterator<Item = &'a Record> {
+    section.iter().filter(move |record| record.name == *name && record.record_type() == kind)
 }
 
 /// Whether the record is a proven one of those that deny others.
@@ -166,9 +188,8 @@ fn denies(record: &Record) -> bool {
     kind && record.proof == dnssec::Proof::Secure
 }
 
-/// Whether the record is a signature over records of the kind that were made from a wildcard.
-fn from_wildcard(record: &Record, kind: RecordType) -> bool {
+/// Whether the record is a signature over records that were made from a wildcard.
+fn from_wildcard(record: &Record) -> bool {
     let RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) = &record.data else { return false };
-    let input = rrsig.input();
-    input.type_covered == kind && input.num_labels < record.name.num_labels()
+    rrsig.input().num_labels < record.name.num_labels()
 }

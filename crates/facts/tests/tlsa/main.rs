@@ -5,8 +5,12 @@
 
 #[path = "../../../../tests/src/dns.rs"]
 pub mod dns;
+#[path = "../../../../tests/src/need.rs"]
+pub mod need;
 
 mod fake;
+mod lab;
+mod real;
 
 use std::net::SocketAddr;
 use std::time::Duration;
