@@ -1,4 +1,4 @@
-//! The way to a server while signatures are checked, with an end to it.
+//! The way to a server while signatures are checked: with an end to it, and with nothing on it but what was asked for.
 //!
 //! To prove one answer hickory asks for keys, asks for what proves these, and so on up to the root. Whoever owns a zone
 //! decides how much there is to ask and to compute (KeyTrap, CVE-2023-50387; the closest-encloser attack on NSEC3,
@@ -10,8 +10,14 @@
 //! * at most [`MAX_ANSWERS`] answers are handed over, each of at most [`MAX_RECORDS`] records;
 //! * with at most [`MAX_SIGNATURES`] signatures, which are about twice as many checks: 0.1 s of a processor.
 //!
-//! Beyond that every question fails, and what was to be proven is unknown. Only what a proof is made of is handed over:
-//! name servers in the authority section and their addresses would be proven too, from zones that are nobody's business.
+//! Beyond that every question fails, and what was to be proven is unknown.
+//!
+//! hickory proves whatever an answer holds, and then believes some of it without a look at whose it is: if all of the
+//! authority section is from an unsigned zone it looks no further, and keys of an unsigned zone, given for those of a
+//! signed one, make what that one signed unsigned (0.26.3, `verify_response` and `verify_rrsig_with_keys`). Whoever is
+//! on the way could unsign the world. So an answer is handed over without the records of others: in the answer section
+//! those of the very name that was asked, in the authority section what can deny it: the SOA, NSEC and NSEC3 records of
+//! zones that the name is in, and their signatures.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -24,7 +30,7 @@ use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer};
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::rdata::DNSSECRData;
 use hickory_resolver::proto::op::{DnsRequest, DnsResponse, Query};
-use hickory_resolver::proto::rr::{RData, Record, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 /// Different questions. A name in the fourth zone below the root takes about 20, an unsigned one 10 more.
 const MAX_QUESTIONS: usize = 64;
@@ -102,50 +108,166 @@ impl Spent {
 
     /// Counts an answer.
     fn take(&mut self, answer: &Answer) -> Result<(), NetError> {
-        let records: Vec<&Record> = match answer {
-            Ok(response) => response.all_sections().collect(),
-            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
-                none.authorities.iter().flat_map(|records| records.iter()).collect()
-            }
-            Err(_) => Vec::new(),
-        };
-        let signed = |record: &&&Record| record.record_type() == RecordType::RRSIG;
+        let signed = |record: &&Record| record.record_type() == RecordType::RRSIG;
         self.answers += 1;
-        self.signatures += records.iter().filter(signed).count();
-        within(
-            self.answers <= MAX_ANSWERS
-                && records.len() <= MAX_RECORDS
-                && self.signatures <= MAX_SIGNATURES,
-        )
+        self.signatures += records(answer).filter(signed).count();
+        within(self.answers <= MAX_ANSWERS && self.signatures <= MAX_SIGNATURES)
     }
+}
+
+/// The records of an answer.
+fn records(answer: &Answer) -> impl Iterator<Item = &Record> {
+    let (message, none) = match answer {
+        Ok(response) => (Some(response), None),
+        Err(NetError::Dns(DnsError::NoRecordsFound(none))) => (None, none.authorities.as_ref()),
+        Err(_) => (None, None),
+    };
+    let sections = message.into_iter().flat_map(|message| message.all_sections());
+    sections.chain(none.into_iter().flat_map(|records| records.iter()))
 }
 
 fn within(fine: bool) -> Result<(), NetError> {
     if fine { Ok(()) } else { Err("too much work to validate".into()) }
 }
 
-/// The answer without what proves nothing.
+/// The answer without the records of others. One with more than [`MAX_RECORDS`] is none.
 fn strip(mut answer: Answer, query: &Query) -> Answer {
-    let proves = |record: &Record| {
-        let kind = match &record.data {
-            RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) => rrsig.input().type_covered,
-            _ => record.record_type(),
-        };
-        matches!(kind, RecordType::SOA | RecordType::NSEC | RecordType::NSEC3)
-    };
+    within(records(&answer).take(MAX_RECORDS + 1).count() <= MAX_RECORDS)?;
     match &mut answer {
         Ok(response) => {
             response.additionals.clear();
-            // Where a zone begins is told by its NS records, which hickory seeks in every section.
-            if query.query_type() != RecordType::NS {
-                response.authorities.retain(proves);
-            }
+            response.answers.retain(|record| record.name == query.name);
+            response.authorities = denial(&response.authorities, query);
         }
         Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
             let authorities = none.authorities.take().unwrap_or_default();
-            none.authorities = Some(authorities.iter().filter(|r| proves(r)).cloned().collect());
+            none.authorities = Some(denial(&authorities, query).into());
+            if none.soa.as_ref().is_some_and(|soa| !soa.name.zone_of(&query.name)) {
+                none.soa = None;
+            }
         }
         Err(_) => {}
     }
     answer
+}
+
+/// What of an authority section can deny what was asked.
+fn denial(section: &[Record], query: &Query) -> Vec<Record> {
+    let signature = |record: &Record| match &record.data {
+        RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) => {
+            let input = rrsig.input();
+            Some((input.type_covered, input.signer_name.zone_of(&query.name)))
+        }
+        _ => None,
+    };
+    // Where a record of the kind, of that name, is signed by a zone that the name asked for is in.
+    let signed = |name: &Name, kind: RecordType| {
+        let own = section.iter().filter(|record| record.name == *name);
+        own.filter_map(signature).any(|of| of == (kind, true))
+    };
+    let denies = |record: &&Record| match record.record_type() {
+        RecordType::SOA => record.name.zone_of(&query.name),
+        kind @ (RecordType::NSEC | RecordType::NSEC3) => signed(&record.name, kind),
+        _ => match signature(record) {
+            Some((RecordType::SOA | RecordType::NSEC | RecordType::NSEC3, above)) => above,
+            _ => false,
+        },
+    };
+    section.iter().filter(denies).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::dnssec::Algorithm;
+    use hickory_resolver::proto::dnssec::rdata::sig::SigInput;
+    use hickory_resolver::proto::dnssec::rdata::{NSEC, RRSIG};
+    use hickory_resolver::proto::op::Message;
+    use hickory_resolver::proto::rr::SerialNumber;
+    use hickory_resolver::proto::rr::rdata::{NULL, SOA};
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::from_ascii(text).expect("name")
+    }
+
+    fn record(owner: &str, data: RData) -> Record {
+        Record::from_rdata(name(owner), 300, data)
+    }
+
+    fn signature(owner: &str, type_covered: RecordType, signer: &str) -> Record {
+        let input = SigInput {
+            type_covered,
+            algorithm: Algorithm::ECDSAP256SHA256,
+            num_labels: 2,
+            original_ttl: 300,
+            sig_expiration: SerialNumber::new(2),
+            sig_inception: SerialNumber::new(1),
+            key_tag: 1,
+            signer_name: name(signer),
+        };
+        record(owner, RData::DNSSEC(DNSSECRData::RRSIG(RRSIG::from_sig(input, vec![1]))))
+    }
+
+    fn response(answers: Vec<Record>, authorities: Vec<Record>) -> Answer {
+        let mut message = Message::query().into_response();
+        message.answers = answers;
+        message.authorities = authorities;
+        Ok(DnsResponse::from_message(message).expect("response"))
+    }
+
+    /// What is left of the answer to the question for the TLSA records of `a.b.test`.
+    fn left(answers: Vec<Record>, authorities: Vec<Record>) -> Option<String> {
+        let query = Query::query(name("a.b.test."), RecordType::TLSA);
+        let answer = strip(response(answers, authorities), &query).ok()?;
+        let records = answer.all_sections().map(|r| format!("{} {}", r.name, r.record_type()));
+        Some(records.collect::<Vec<_>>().join(", "))
+    }
+
+    #[test]
+    fn only_what_was_asked_for() {
+        let any = || RData::NULL(NULL::with(vec![1]));
+        let soa = || RData::SOA(SOA::new(name("ns."), name("ns."), 1, 1, 1, 1, 1));
+        let nsec = || RData::DNSSEC(DNSSECRData::NSEC(NSEC::new(name("z.test."), [])));
+        let check = |answers, authorities, expect: &str| {
+            assert_eq!(left(answers, authorities).as_deref(), Some(expect));
+        };
+        check(vec![record("A.b.test.", any()), record("b.test.", any())], vec![], "A.b.test. NULL");
+        let tlsa = RecordType::TLSA;
+        let (own, other) = (signature("a.b.test.", tlsa, "b.test."), signature("c.", tlsa, "c."));
+        check(vec![own, other], vec![], "a.b.test. RRSIG");
+        let soas = ["a.b.test.", "b.test.", ".", "c.test.", "x.a.b.test."];
+        let soas = soas.iter().map(|owner| record(owner, soa())).collect();
+        check(vec![], soas, "a.b.test. SOA, b.test. SOA, . SOA");
+        check(vec![], vec![record("b.test.", any())], "");
+        // A denial counts only by the signature of a zone that the name is in.
+        check(vec![], vec![record("y.b.test.", nsec())], "");
+        let denial =
+            |signer, kind| vec![record("y.b.test.", nsec()), signature("y.b.test.", kind, signer)];
+        check(vec![], denial("b.test.", RecordType::NSEC), "y.b.test. NSEC, y.b.test. RRSIG");
+        check(vec![], denial("y.b.test.", RecordType::NSEC), "");
+        check(vec![], denial("b.test.", RecordType::NS), "");
+        check(vec![], denial("b.test.", RecordType::SOA), "y.b.test. RRSIG");
+        let many = |count| vec![record("a.b.test.", any()); count];
+        assert!(left(many(MAX_RECORDS), vec![]).is_some());
+        assert!(left(many(MAX_RECORDS), many(1)).is_none());
+    }
+
+    #[test]
+    fn an_end_to_questions() {
+        let mut spent = Spent::default();
+        let put = std::iter::from_fn(|| spent.put().ok()).take(1000).count();
+        assert_eq!(put, MAX_QUESTIONS);
+    }
+
+    #[test]
+    fn an_end_to_answers() {
+        let taken = |answer: Answer| {
+            let mut spent = Spent::default();
+            std::iter::from_fn(|| spent.take(&answer).ok()).take(1000).count()
+        };
+        assert_eq!(taken(Err(NetError::Timeout)), MAX_ANSWERS);
+        let signatures = vec![signature("a.test.", RecordType::TLSA, "test."); 64];
+        assert_eq!(taken(response(signatures, vec![])), MAX_SIGNATURES / 64);
+    }
 }

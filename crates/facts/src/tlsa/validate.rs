@@ -1,15 +1,14 @@
 //! Validation of our own, by hickory's `DnssecDnsHandle`: the server is only asked for records and their signatures.
 //!
 //! What hickory hands over is a message whose records carry each what was proven of it, and an error where a denial is
-//! not proven. It is read with care, for an answer is put together by whoever is on the way:
+//! not proven, or a wildcard that nothing proves to apply. What it is handed is only what can be about the name (see the
+//! module `bounded`), for it believes too much of the rest. Its message is read with the same care:
 //!
 //! * Only records of the name that was asked are looked at. An alias is followed by a question of its own, and if the
 //!   answer also says that there is nothing at its end, which hickory takes for a denial of the alias, it is asked for
 //!   alone.
 //! * "There is none" counts if an NSEC or NSEC3 record that is itself proven says so (hickory has then checked that it
-//!   says it of this name), or if the SOA record of a zone above the name is proven to be unsigned. hickory returns
-//!   without a check where *all* of the authority section is unsigned, whatever zone that is of; here it is not enough.
-//! * A record made from a wildcard counts only together with the proof that the name has none of its own.
+//!   says it of this name), or if the SOA record of a zone that the name is in is proven to be unsigned.
 //!
 //! Everything else is unknown: a bogus signature, one that ran out, an algorithm that hickory does not know within a
 //! zone that has others, NSEC3 with too many iterations. A zone signed only by algorithms that are not known is
@@ -22,7 +21,6 @@ use hickory_resolver::net::dnssec::DnssecDnsHandle;
 use hickory_resolver::net::runtime::RuntimeProvider;
 use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer};
 use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::dnssec::rdata::DNSSECRData;
 use hickory_resolver::proto::dnssec::{self, TrustAnchors};
 use hickory_resolver::proto::op::{DnsRequestOptions, DnsResponse, Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
@@ -147,10 +145,6 @@ fn read(
         return Err(message.response_code.to_string());
     }
     let denial = message.authorities.iter().any(denies);
-    let mut signatures = of(&message.answers, name, RecordType::RRSIG);
-    if !denial && signatures.any(from_wildcard) {
-        return Err(UNPROVEN.to_owned());
-    }
     let wanted: Vec<&Record> = of(&message.answers, name, kind).collect();
     if let Some(proof) = wanted.iter().map(|record| record.proof).min() {
         let ttl = wanted.iter().map(|record| record.ttl).min().unwrap_or(0);
@@ -186,10 +180,4 @@ fn of<'a>(
 fn denies(record: &Record) -> bool {
     let kind = matches!(record.record_type(), RecordType::NSEC | RecordType::NSEC3);
     kind && record.proof == dnssec::Proof::Secure
-}
-
-/// Whether the record is a signature over records that were made from a wildcard.
-fn from_wildcard(record: &Record) -> bool {
-    let RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) = &record.data else { return false };
-    rrsig.input().num_labels < record.name.num_labels()
 }

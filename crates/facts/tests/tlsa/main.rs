@@ -9,6 +9,7 @@ pub mod dns;
 pub mod need;
 
 mod fake;
+mod hostile;
 mod lab;
 mod real;
 
