@@ -18,8 +18,8 @@ use serde::Deserialize;
 use self::section::section;
 pub use self::section::{Setting, Shown};
 pub use self::span::Span;
-use self::values::{Absolute, Optional, Paths, Server, Share, Text, Within, loopback};
-pub use self::values::{KeyChoice, LogSource, MapType, ProveWay, RebuildWay};
+use self::values::{Absolute, Address, Optional, Paths, Server, Share, Text, Within, loopback};
+pub use self::values::{DnssecChoice, KeyChoice, LogSource, MapType, ProveWay, RebuildWay};
 
 /// Where the config is if nothing else is said.
 const DEFAULT_PATH: &str = "/etc/trytlsd/trytlsd.toml";
@@ -122,6 +122,12 @@ section!(
     servers: Vec<Text<Server>> = Vec::new(),
     /// How long one question may take, forward confirmation included.
     timeout: Span = Span::seconds(3),
+    /// Servers whose word on DNSSEC is believed, beside those on the loopback interface.
+    trusted: Vec<Text<Address>> = Vec::new(),
+    /// Who says whether TLSA records are proven.
+    dnssec: DnssecChoice = DnssecChoice::Auto,
+    /// Where validation of our own begins: a file of DNSKEY records.
+    trust_anchor: Optional<Absolute> = Optional(None),
 });
 
 section!(
@@ -328,6 +334,9 @@ impl Config {
         facts::Settings {
             servers: self.dns.servers.iter().map(|server| server.0.0).collect(),
             timeout: self.dns.timeout.to_std(),
+            trusted: self.dns.trusted.iter().map(|address| address.0.0).collect(),
+            dnssec: (*self.dns.dnssec).into(),
+            trust_anchor: self.dns.trust_anchor.0.as_ref().map(|path| path.0.clone()),
             sts_private: *self.mta_sts.private_addresses,
             ca_file: self.mta_sts.ca_file.0.as_ref().map(|path| path.0.clone()),
             ..facts::Settings::default()

@@ -1,7 +1,7 @@
 //! The values that are more than a number or a text.
 
 use std::fmt;
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -53,6 +53,28 @@ impl From<KeyChoice> for KeyMode {
             KeyChoice::Name => Self::Name,
             KeyChoice::Ptr => Self::Ptr,
             KeyChoice::Ip => Self::Ip,
+        }
+    }
+}
+
+/// `[dns] dnssec`: who says whether TLSA records are proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DnssecChoice {
+    /// A trusted server that validates; else trytlsd itself.
+    Auto,
+    /// Trusted servers only.
+    Resolver,
+    /// trytlsd itself, whatever a server says.
+    Validate,
+}
+
+impl From<DnssecChoice> for facts::Dnssec {
+    fn from(choice: DnssecChoice) -> Self {
+        match choice {
+            DnssecChoice::Auto => Self::Auto,
+            DnssecChoice::Resolver => Self::Resolver,
+            DnssecChoice::Validate => Self::Validate,
         }
     }
 }
@@ -188,6 +210,24 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Optional<T> {
     }
 }
 
+/// An IP address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address(pub IpAddr);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| format!("{text:?} is no IP address"))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
 /// A DNS server: an address or a host name, with `:port` or without (53), an IPv6 address with a port in brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server(pub std::net::SocketAddr);
@@ -199,7 +239,7 @@ impl FromStr for Server {
         if let Ok(socket) = text.parse() {
             return Ok(Self(socket));
         }
-        if let Ok(address) = text.parse::<std::net::IpAddr>() {
+        if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self(std::net::SocketAddr::new(address, 53)));
         }
         // A name is looked up once, by the system: for a server in /etc/hosts, such as localhost. A fuzzer asks nobody.

@@ -90,6 +90,15 @@ impl Asked {
         located.map(|(address, ptr)| Located { address: *address, ptr: known(ptr) }).collect()
     }
 
+    /// The PTR names of its addresses that their forward look-ups confirm.
+    pub(crate) fn confirmed_names(&self) -> impl Iterator<Item = &str> {
+        let known = self.ptr.iter().filter_map(|(_, answer)| match answer {
+            Some(Answer::Known(ptr)) => Some(&ptr.names),
+            _ => None,
+        });
+        known.flatten().filter(|name| name.confirmed).map(|name| &*name.name)
+    }
+
     pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.ptr.iter().map(|(address, _)| *address)
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use maillog::event::{Attempt, Cause, CauseKind, Fault, What};
 use maillog::relay::Relay;
 use policy::approval::Approval;
-use policy::fact::{Answer, Sts, StsMode, Tlsa};
+use policy::fact::{Answer, Fact, Ptr, PtrName, Sts, StsMode, Tlsa};
 use policy::host::Host;
 use policy::input::{Input, Request};
 use policy::never::NeverList;
@@ -101,6 +101,27 @@ fn this_host_itself() {
     check(Answer::Known(names), "mx2.example.org", "active");
     let why = "this host's own names are unknown: no sendmail.cf";
     check(Answer::Unknown("no sendmail.cf".into()), MX, why);
+}
+
+#[test]
+fn this_host_by_its_address() {
+    let ptr = |name: &'static str, confirmed: bool| {
+        let mut story = Story::new(Rules::default());
+        let own = Answer::Known(["mx1.own.example".into()].into());
+        story.state.set_host(Host { own, ..Host::NOT_ASKED });
+        for _ in 0..3 {
+            story.stuck(MX, "192.0.2.1").wait(15);
+        }
+        let names = vec![PtrName { name: name.into(), confirmed }];
+        story.input(Input::Fact(Fact::Ptr(
+            "192.0.2.1".parse().unwrap(),
+            Answer::Known(Ptr { names }),
+        )));
+        last(&story, MX)
+    };
+    assert_eq!(ptr("mx1.own.example", true), "mx1.own.example is this host's own name");
+    assert_eq!(ptr("mx1.own.example", false), "active");
+    assert_eq!(ptr("mx2.own.example", true), "active");
 }
 
 #[test]
@@ -334,6 +355,11 @@ fn is_it_us_a_burst() {
         1,
         "{story}"
     );
+    // What failed meanwhile is counted anew.
+    assert!(!last(&story, MX).contains("active"), "{story}");
+    for _ in 0..3 {
+        story.stuck(MX, "192.0.2.1").wait(15);
+    }
     story.ptr("192.0.2.1", "");
     assert_eq!(last(&story, MX), "active", "{story}");
 }

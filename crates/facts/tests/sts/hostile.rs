@@ -178,7 +178,7 @@ async fn hostile_servers() {
     t.wish(Wish { own: true, ..wish() }, "certificate: self").await;
     t.wish(Wish { old: true, ..wish() }, "TLS: ").await;
     let mut rig = Rig::good(zone("1"));
-    rig.https = HttpsServer::start(Authority::new().acceptor(&wish()), good(POLICY));
+    rig.https = HttpsServer::start("127.0.0.1:0", Authority::new().acceptor(&wish()), good(POLICY));
     t.rig(&rig, "of another authority", "certificate: ").await;
 
     assert!(t.cases >= 30, "{}", t.cases);

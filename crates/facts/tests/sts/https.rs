@@ -52,9 +52,9 @@ struct Shared {
 }
 
 impl HttpsServer {
-    /// A server on a free port of 127.0.0.1.
-    pub(crate) fn start(acceptor: SslAcceptor, manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("port");
+    /// A server at an address; port 0 is a free one.
+    pub(crate) fn start(at: &str, acceptor: SslAcceptor, manner: Manner) -> Self {
+        let listener = TcpListener::bind(at).expect("port");
         let address = listener.local_addr().expect("address");
         let shared = Arc::new(Shared {
             acceptor,

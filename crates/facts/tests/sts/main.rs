@@ -66,7 +66,7 @@ struct Rig {
 impl Rig {
     fn start(zone: Zone, wish: &Wish, manner: Manner) -> Self {
         let ca = Authority::new();
-        let https = HttpsServer::start(ca.acceptor(wish), manner);
+        let https = HttpsServer::start("127.0.0.1:0", ca.acceptor(wish), manner);
         Self { dns: DnsServer::start(zone).expect("server"), https, ca }
     }
 
