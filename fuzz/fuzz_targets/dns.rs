@@ -1,4 +1,5 @@
-//! Any bytes as the answers of a DNS server: whatever it says, no hostile name becomes a key.
+//! Any bytes as the answers of a DNS server: whatever it says, no hostile name becomes a key, and without the signature
+//! of the root nothing is proven of TLSA records, neither that they are there nor that they are not.
 //!
 //! The whole resolver runs, over a network in memory and a clock that jumps. A case is a row of answers, each with its
 //! length (two bytes) before it: the flags, how many records each of the three sections has, and the records. The id and
@@ -20,7 +21,7 @@ use access::block::{edit, parse};
 use access::key::Key;
 use access::lookup::would_match;
 use access::managed::Managed;
-use facts::{Resolver, Settings};
+use facts::{Dnssec, Resolver, Settings};
 use hickory_resolver::net::runtime::{
     DnsUdpSocket, RuntimeProvider, TokioHandle, TokioRuntimeProvider, TokioTime,
 };
@@ -45,6 +46,10 @@ fuzz_target!(|data: &[u8]| {
             write(mode, relay, &answer);
         }
     }
+    let Fact::Tlsa(_, Answer::Unknown(why)) = ask(data, Question::Tlsa(RELAY.into())) else {
+        panic!("proven by nothing");
+    };
+    assert!(why.len() <= 600 && why.bytes().all(|b| (b' '..=b'~').contains(&b)), "{why:?}");
 });
 
 /// The names are plain ones, and confirmed only by an answer that holds the address.
@@ -103,6 +108,7 @@ fn ask(data: &[u8], question: Question) -> Fact {
     let settings = Settings {
         servers: vec![SocketAddr::from(([127, 0, 0, 1], 53))],
         timeout: Duration::from_secs(3),
+        dnssec: Dnssec::Validate,
         ..Settings::default()
     };
     runtime.block_on(async {
