@@ -1,8 +1,9 @@
 //! The resolver: takes questions, remembers answers, asks the network for the rest.
 //!
 //! Questions come in bursts (a log that is read for the first time holds thousands of relays), so at most
-//! [`IN_FLIGHT`] are put to the network at once, the same question only once, and what was learnt is kept for a while.
-//! As many again may be about MTA-STS, so that web servers that are slow on purpose hold up nothing but each other.
+//! [`IN_FLIGHT`] of a kind are put to the network at once, the same question only once, and what was learnt is kept for
+//! a while. Each kind has turns of its own, so that name servers and web servers that are slow on purpose hold up
+//! nothing but each other.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -22,8 +23,12 @@ use crate::servers::Servers;
 use crate::sts::{self, Policies};
 use crate::tlsa;
 
-/// Questions that are put to the network at the same time.
+/// Questions of a kind that are put to the network at the same time.
 const IN_FLIGHT: usize = 8;
+
+/// So much longer may a question about TLSA records take: to validate in process takes 10 to 30 look-ups, one after the
+/// other, from the root down.
+const TLSA_TIMES: u32 = 5;
 
 /// Who says whether TLSA records are proven by DNSSEC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +49,7 @@ pub struct Settings {
     /// The DNS servers; none: those of [`Settings::resolv_conf`].
     pub servers: Vec<SocketAddr>,
     /// The time for one whole question, with all that it takes (the forward confirmation of every PTR name), from
-    /// the moment it is its turn; at least 10 ms.
+    /// the moment it is its turn; at least 10 ms. Five times as long for TLSA records.
     pub timeout: Duration,
     /// How many answers are remembered, at least 1.
     pub cache_cap: usize,
@@ -95,6 +100,7 @@ impl Default for Settings {
 pub struct Resolver<P: RuntimeProvider = TokioRuntimeProvider> {
     timeout: Duration,
     turns: Semaphore,
+    tlsa_turns: Semaphore,
     sts_turns: Semaphore,
     policies: Policies,
     tlsa: tlsa::Rules,
@@ -127,6 +133,7 @@ impl<P: RuntimeProvider> Resolver<P> {
         Self {
             timeout,
             turns: Semaphore::new(IN_FLIGHT),
+            tlsa_turns: Semaphore::new(IN_FLIGHT),
             sts_turns: Semaphore::new(IN_FLIGHT),
             policies,
             tlsa,
@@ -143,8 +150,8 @@ impl<P: RuntimeProvider> Resolver<P> {
 
     /// The answer, from memory or from the network. Never fails: what cannot be found out is [`Answer::Unknown`].
     ///
-    /// Takes [`Settings::timeout`] from its turn at most, and for an MTA-STS policy that must be fetched
-    /// [`Settings::sts_timeout`] more; with many questions at once the turn must be waited for. `now` is the time of
+    /// Takes [`Settings::timeout`] from its turn at most, five times as long for TLSA records, and for an MTA-STS policy
+    /// that must be fetched [`Settings::sts_timeout`] more; with many questions at once the turn must be waited for. `now` is the time of
     /// day, by which such a policy begins and ends.
     pub async fn ask(&self, question: Question, now: Timestamp) -> Fact {
         let cell = {
@@ -161,11 +168,14 @@ impl<P: RuntimeProvider> Resolver<P> {
 
     /// Asks the network and remembers what it said.
     async fn find_out(&self, question: &Question, now: Timestamp) -> Fact {
-        let about_sts = matches!(question, Question::Sts(_));
-        let turns = if about_sts { &self.sts_turns } else { &self.turns };
+        let (turns, timeout) = match question {
+            Question::Ptr(_) => (&self.turns, self.timeout),
+            Question::Tlsa(_) => (&self.tlsa_turns, self.timeout * TLSA_TIMES),
+            Question::Sts(_) => (&self.sts_turns, self.timeout),
+        };
         let _turn = turns.acquire().await;
         let servers = lock(&self.servers).current(Instant::now());
-        let deadline = Instant::now() + self.timeout;
+        let deadline = Instant::now() + timeout;
         let (fact, keep) = match question {
             Question::Ptr(address) => {
                 let address = *address;

@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -111,15 +113,22 @@ impl Lab {
     }
 
     /// Starts unbound over the zones, on a free port of the address.
-    #[expect(clippy::disallowed_methods, reason = "a server that must outlive the call")]
     pub(crate) fn unbound(&self, host: Ipv4Addr, validates: bool) -> Unbound {
+        // A port that was free a moment ago may be another's now.
+        let started = (0..10).find_map(|_| self.try_unbound(host, validates));
+        started.unwrap_or_else(|| panic!("{}", fs::read_to_string(self.path("log")).expect("log")))
+    }
+
+    /// Waits until it listens; none if it ended instead.
+    #[expect(clippy::disallowed_methods, reason = "a server that must outlive the call")]
+    fn try_unbound(&self, host: Ipv4Addr, validates: bool) -> Option<Unbound> {
         let free = UdpSocket::bind((host, 0)).expect("port");
         let address = free.local_addr().expect("address");
         drop(free);
         let modules = if validates { "validator iterator" } else { "iterator" };
         let mut config = format!(
             "server:\n interface: {host}@{}\n port: {}\n access-control: 127.0.0.0/8 allow\n \
-             do-ip6: no\n do-daemonize: no\n username: \"\"\n chroot: \"\"\n pidfile: \"\"\n \
+             so-reuseport: no\n do-ip6: no\n do-daemonize: no\n username: \"\"\n chroot: \"\"\n pidfile: \"\"\n \
              directory: \"{}\"\n use-syslog: no\n logfile: \"\"\n module-config: \"{modules}\"\n \
              local-zone: \"{TOP}.\" nodefault\n num-threads: 1\n trust-anchor-file: \"{}\"\n\
              remote-control:\n control-enable: no\n",
@@ -142,7 +151,14 @@ impl Lab {
         let mut command = Command::new(self.tools.join("unbound"));
         command.arg("-d").arg("-c").arg(self.path(&file)).stdin(Stdio::null());
         let child = command.stderr(File::create(self.path("log")).expect("log")).spawn();
-        Unbound { child: child.expect("unbound"), address }
+        let mut server = Unbound { child: child.expect("unbound"), address };
+        while TcpStream::connect(address).is_err() {
+            if server.child.try_wait().expect("status").is_some() {
+                return None;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Some(server)
     }
 
     /// Writes a zone, signed or not; its DS record for the zone above, if there is one.
