@@ -65,9 +65,15 @@ impl Asked {
         Some(Question::Ptr(address))
     }
 
-    /// Adds a recipient's domain; the question, if it is a new one and the domain can have a policy.
+    /// Adds a recipient's domain; the question, if it is a new one and the domain can have a policy. Of one that is no
+    /// plain name (not in ASCII, or cut) nobody can be asked, so it is unknown.
     pub(crate) fn add_domain(&mut self, domain: &str) -> Option<Question> {
-        if !is_plain_name(domain) || self.sts.iter().any(|(known, _)| **known == *domain) {
+        let none = domain.is_empty() || domain.starts_with('[');
+        if none || self.sts.iter().any(|(known, _)| **known == *domain) {
+            return None;
+        }
+        if !is_plain_name(domain) {
+            self.sts.push((domain.into(), Some(Answer::Unknown("it is no plain name".into()))));
             return None;
         }
         self.sts.push((domain.into(), None));

@@ -244,6 +244,17 @@ fn mta_sts() {
 }
 
 #[test]
+fn a_domain_that_nobody_can_be_asked_about() {
+    let to = |to: &'static str| outcome_for(MX, |story| story.to = vec![to]);
+    assert_eq!(
+        to("u@b\u{fc}cher.example"),
+        "whether b\u{fc}cher.example enforces MTA-STS is unknown: it is no plain name"
+    );
+    assert_eq!(to("u@[192.0.2.7]"), "active");
+    assert_eq!(to("postmaster"), "active");
+}
+
+#[test]
 fn more_domains_than_are_remembered_are_unknown() {
     const MANY: usize = 65;
     let names: Vec<&'static str> =
