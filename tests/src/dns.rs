@@ -192,19 +192,30 @@ impl Zone {
             None => {}
         }
         let (answers, exists) = self.resolve(query.name(), query.query_type());
+        if answers.is_empty() && query.name().is_root() && query.query_type() == RecordType::SOA {
+            // As one that validates: the root is signed.
+            response.metadata.authentic_data = asks;
+            response.add_answer(soa());
+            return Some(response);
+        }
         let unproven = answers.iter().any(|record| !self.proven.contains(&record.name));
         response.metadata.authentic_data &= !unproven;
         if !exists {
             response.metadata.response_code = ResponseCode::NXDomain;
         }
         if answers.iter().all(|record| record.record_type() != query.query_type()) {
-            let ns = absolute("ns.example");
-            let soa = SOA::new(ns.clone(), ns, 1, 3600, 600, 86_400, TTL);
-            response.add_authority(Record::from_rdata(Name::root(), TTL, RData::SOA(soa)));
+            response.add_authority(soa());
         }
         response.add_answers(answers);
         Some(response)
     }
+}
+
+/// The root's SOA record.
+fn soa() -> Record {
+    let ns = absolute("ns.example");
+    let soa = SOA::new(ns.clone(), ns, 1, 3600, 600, 86_400, TTL);
+    Record::from_rdata(Name::root(), TTL, RData::SOA(soa))
 }
 
 impl DnsServer {

@@ -45,6 +45,17 @@ pub fn success(relay: &str) -> String {
     )
 }
 
+/// A handshake with the relay at the address that worked, and the delivery after it.
+#[must_use]
+pub fn delivered(relay: &str, address: &str) -> String {
+    let prefix = prefix(276);
+    success(relay)
+        + &format!(
+            "{prefix}6ANBUDwd000277: to=<u@example.org>, delay=00:00:00, xdelay=00:00:00, mailer=esmtp, \
+             pri=30078, relay={relay}. [{address}], dsn=2.0.0, stat=Sent (ok)\n"
+        )
+}
+
 /// What stands before the message of a line that the process `pid` writes now.
 #[expect(clippy::disallowed_methods, reason = "the lines are written now")]
 pub(crate) fn prefix(pid: u32) -> String {

@@ -74,14 +74,21 @@ pub(crate) type Text = Arc<Mutex<Vec<u8>>>;
 impl<'bed> Trytlsd<'bed> {
     /// `trytlsd run` with this configuration, whose text is written to the default path.
     pub fn run(bed: &'bed Bed, config: &str) -> Result<Self> {
-        bed.namespace().write(CONFIG, config)?;
+        Self::configure(bed, config)?;
         Self::start(bed, &["run"])
+    }
+
+    fn configure(bed: &Bed, config: &str) -> Result<()> {
+        // The bed's dnsmasq does not validate, and there is no root above it.
+        bed.sh("mkdir -p /etc/trytlsd/trytlsd.d")?;
+        bed.namespace().write("/etc/trytlsd/trytlsd.d/bed.toml", "[dns]\ndnssec = \"off\"\n")?;
+        bed.namespace().write(CONFIG, config)
     }
 
     /// The same, by a clock that the file names: `+400d` is so much later than the host's, `+0` the same. The file is
     /// read whenever trytlsd asks for the time.
     pub fn run_by(bed: &'bed Bed, config: &str, clock: &str) -> Result<Self> {
-        bed.namespace().write(CONFIG, config)?;
+        Self::configure(bed, config)?;
         let library = bed.sh("ls /usr/lib/*/faketime/libfaketime.so.1")?;
         let variables = [
             ("LD_PRELOAD", library.trim()),

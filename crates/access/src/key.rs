@@ -58,6 +58,14 @@ impl Key {
         }
     }
 
+    /// The address, if it is one.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address) => Some(*address),
+            Self::Name(_) | Self::Bracketed(_) => None,
+        }
+    }
+
     /// The key as the map holds it: makemap folds ASCII letters.
     pub fn folded(&self) -> String {
         self.to_string().to_ascii_lowercase()

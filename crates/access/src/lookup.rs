@@ -6,8 +6,9 @@
 //! brackets: `[smart.example.org]` is also found as `[smart.example]` and `[smart]`. The order was measured on
 //! sendmail 8.17.1 (`testdata/lookup_order.tsv`), its effect on mail too (`testdata/try_tls_effect.tsv`).
 //!
-//! Not modelled: `FEATURE(access_db)`'s options `lookupdotdomain` and `skip`, and `UseCompressedIPv6Addresses`; all of
-//! them are off unless an admin asks for them.
+//! With `FEATURE(access_db)`'s option `lookupdotdomain` sendmail also finds `tag:.example.org`, for what is below that
+//! name: see [`lookup_dotted`]. Not modelled: its option `skip`, and `UseCompressedIPv6Addresses`. All of them are off
+//! unless an admin asks for them.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -132,6 +133,24 @@ impl Entries {
         keys.filter_map(|key| std::str::from_utf8(key).ok()?.parse().ok())
     }
 
+    /// Whether a line under `Try_TLS:` or `TLS_Srv:` speaks of a host below the name (lower case).
+    pub fn any_below(&self, name: &str) -> bool {
+        let below = format!(".{name}");
+        let tags = [Tag::TryTls, Tag::TlsSrv];
+        self.by_key.keys().filter_map(|key| std::str::from_utf8(key).ok()).any(|key| {
+            let rest = tags.iter().find_map(|tag| key.strip_prefix(tag.prefix()));
+            rest.is_some_and(|rest| rest.trim_matches(['[', ']']).ends_with(&below))
+        })
+    }
+
+    /// Whether a line under the tag is for an address, or the first octets or groups of one.
+    pub fn any_by_address(&self, tag: Tag) -> bool {
+        let is = |rest: &[u8]| {
+            rest.starts_with(b"ipv6:") || rest.first().is_some_and(u8::is_ascii_digit)
+        };
+        self.by_key.keys().any(|key| key.strip_prefix(tag.prefix().as_bytes()).is_some_and(is))
+    }
+
     /// The first line under `TLS_Rcpt:`, if there is one.
     pub fn any_tls_rcpt(&self) -> Option<Hit<'_>> {
         self.first_line(|_| true)
@@ -184,6 +203,16 @@ pub fn lookup<'a>(
     first(entries, tag.prefix(), keys)
 }
 
+/// What sendmail would find besides with `lookupdotdomain`: an entry for what is below one of the name's parents.
+pub fn lookup_dotted<'a>(entries: &'a Entries, tag: Tag, name: &str) -> Option<Hit<'a>> {
+    first(entries, tag.prefix(), dotted(&name.to_ascii_lowercase()))
+}
+
+/// The keys `.parent` of a name.
+fn dotted(name: &str) -> impl Iterator<Item = (Step, String)> {
+    name_steps(name).into_iter().skip(1).map(|parent| (Step::Parent, format!(".{parent}")))
+}
+
 /// What sendmail finds under `TLS_Rcpt:` for a recipient `user@domain` (without angle brackets): the address, the user
 /// at any domain, the domain and its parents, the bare tag. `user+detail` is also looked up as `user+*` and `user`.
 pub fn lookup_recipient<'a>(entries: &'a Entries, recipient: &str) -> Option<Hit<'a>> {
@@ -211,13 +240,15 @@ pub fn lookup_recipient<'a>(entries: &'a Entries, recipient: &str) -> Option<Hit
 }
 
 /// What sendmail may find under `TLS_Rcpt:` for some recipient of a domain: an entry for any of its users, for the domain
-/// and its parents, for a user at any domain, the bare tag. `domain` in lower case; empty for a recipient without one.
+/// and its parents, for what is below a parent (with `lookupdotdomain`), for a user at any domain, the bare tag. `domain`
+/// in lower case; empty for a recipient without one.
 pub fn lookup_recipients_of<'a>(entries: &'a Entries, domain: &str) -> Option<Hit<'a>> {
     let users = |at: &str| entries.first_line(|key| key.ends_with(at.as_bytes()));
     let of_domain = (!domain.is_empty()).then(|| users(&format!("@{domain}"))).flatten();
     let names = || name_steps(domain).into_iter().map(|name| (Step::Parent, name));
     of_domain
         .or_else(|| first(entries, TLS_RCPT, names()))
+        .or_else(|| first(entries, TLS_RCPT, dotted(domain)))
         .or_else(|| users("@"))
         .or_else(|| first(entries, TLS_RCPT, std::iter::once((Step::Bare, String::new()))))
 }

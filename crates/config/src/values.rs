@@ -67,6 +67,8 @@ pub enum DnssecChoice {
     Resolver,
     /// trytlsd itself, whatever a server says.
     Validate,
+    /// Nobody: they are not asked for.
+    Off,
 }
 
 impl From<DnssecChoice> for facts::Dnssec {
@@ -75,6 +77,7 @@ impl From<DnssecChoice> for facts::Dnssec {
             DnssecChoice::Auto => Self::Auto,
             DnssecChoice::Resolver => Self::Resolver,
             DnssecChoice::Validate => Self::Validate,
+            DnssecChoice::Off => Self::Off,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! checked before they are believed, answers must be to the question that was asked, and how much is asked, awaited and
 //! remembered is bounded.
 
+mod addresses;
 mod cache;
 mod chain;
 mod ptr;

@@ -17,6 +17,7 @@ use policy::fact::{Answer, Fact, Question, Sts};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
+use crate::addresses;
 use crate::cache::Cache;
 use crate::ptr;
 use crate::servers::Servers;
@@ -41,6 +42,8 @@ pub enum Dnssec {
     Resolver,
     /// We do, whatever the resolver says.
     Validate,
+    /// Nobody: TLSA records are not asked for.
+    Off,
 }
 
 /// How the network is asked.
@@ -169,7 +172,7 @@ impl<P: RuntimeProvider> Resolver<P> {
     /// Asks the network and remembers what it said.
     async fn find_out(&self, question: &Question, now: Timestamp) -> Fact {
         let (turns, timeout) = match question {
-            Question::Ptr(_) => (&self.turns, self.timeout),
+            Question::Ptr(_) | Question::Addresses(_) => (&self.turns, self.timeout),
             Question::Tlsa(_) => (&self.tlsa_turns, self.timeout * TLSA_TIMES),
             Question::Sts(_) => (&self.sts_turns, self.timeout),
         };
@@ -184,6 +187,10 @@ impl<P: RuntimeProvider> Resolver<P> {
                     tracing::debug!(%address, why, "PTR unknown");
                 }
                 (Fact::Ptr(address, answer), keep)
+            }
+            Question::Addresses(name) => {
+                let (answer, keep) = addresses::find_out(&servers, name, deadline).await;
+                (Fact::Addresses(name.clone(), answer), keep)
             }
             Question::Tlsa(name) => {
                 let (answer, keep) = self.tlsa.find_out(&servers, name, deadline).await;

@@ -6,8 +6,8 @@
 //!
 //! Whether records are proven is a matter of the server that answered:
 //!
-//! * A trusted one (on the loopback interface, or named in [`Settings::trusted`]) says so with the AD bit. AD=0 with
-//!   records says "not signed" only if that server validates at all: it does if it says AD=1 of the root's SOA record.
+//! * A trusted one (on the loopback interface, or named in [`Settings::trusted`]) says so with the AD bit. AD=0
+//!   says "not signed" only if that server validates at all: it does if it says AD=1 of the root's SOA record.
 //! * The word of another is worth nothing, for anybody on the way can set a bit. There the signatures are checked here,
 //!   from the root's keys on: see the module `validate`.
 //!
@@ -91,6 +91,9 @@ impl Rules {
         relay: &str,
         deadline: Instant,
     ) -> (Answer<Tlsa>, Keep) {
+        if self.dnssec == Dnssec::Off {
+            return (Answer::NotAsked, Keep::Unknown);
+        }
         let name = is_plain_name(relay).then(|| Name::from_ascii(format!("{relay}.")).ok());
         let Some(Some(name)) = name else {
             return (Answer::Unknown("TLSA: no plain host name".into()), Keep::Unknown);
@@ -118,7 +121,7 @@ impl Rules {
     ) -> Result<(Tlsa, u32), Trouble> {
         if self.dnssec != Dnssec::Validate && self.trusts(server.address().ip()) {
             let told = judge(&Source::Trusted(server), relay, until).await;
-            // One that does not validate may still hand on the signatures.
+            // One that does not validate may still hand on the signatures, and the proofs that there is nothing.
             let retry = self.dnssec == Dnssec::Auto && server.known_to_validate() == Some(false);
             if told.is_ok() || !retry {
                 return told;
@@ -175,10 +178,10 @@ async fn records<P: RuntimeProvider>(
     let name = name.map_err(|_| Trouble("the alias is too long a name".into()))?;
     let Found { data, proof, ttl } = source.look_up(&name, RecordType::TLSA, until).await?;
     match proof {
+        Proof::None => Err(Trouble("it does not validate".into())),
         _ if data.is_empty() => Ok((Tlsa::Absent, ttl)),
         Proof::Secure => Ok((Tlsa::Secure, ttl)),
         Proof::Insecure => Ok((Tlsa::Insecure, ttl)),
-        Proof::None => Err(Trouble("there are records, but it does not validate".into())),
     }
 }
 
@@ -218,7 +221,6 @@ impl<P: RuntimeProvider> Source<'_, P> {
         let records = server.look_up(name, kind, until).await?;
         let proof = match records.secure {
             true => Proof::Secure,
-            false if records.data.is_empty() => Proof::None,
             false if server.validates(until).await? => Proof::Insecure,
             false => Proof::None,
         };

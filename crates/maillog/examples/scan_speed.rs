@@ -27,7 +27,7 @@ struct Seen {
 struct Counts {
     stamps: StampReader,
     relays: HashMap<Box<str>, Seen>,
-    events: [u64; 10],
+    events: [u64; 11],
 }
 
 impl Counts {
@@ -43,6 +43,7 @@ impl Counts {
             What::DaneWarning(_) => (7, None),
             What::ClientFailed(_) => (8, None),
             What::ClientSucceeded(_) => (9, None),
+            What::Served(_) => (10, None),
         };
         self.events[place] += 1;
         let Some(relay) = relay.map(maillog::relay::Relay::as_str) else { return };
@@ -68,7 +69,7 @@ fn main() -> std::io::Result<()> {
     let calendar = Calendar { latest: jiff::Timestamp::MAX, zone: jiff::tz::TimeZone::UTC };
     let latest = "2026-12-31T00:00:00Z".parse().unwrap_or(calendar.latest);
     let stamps = Calendar { latest, ..calendar }.reader();
-    let mut counts = Counts { stamps, relays: HashMap::new(), events: [0; 10] };
+    let mut counts = Counts { stamps, relays: HashMap::new(), events: [0; 11] };
     let (mut finder, mut plain) = (Finder::new(kinds), Plain::new(kinds));
     let mut file = File::open(path)?;
     let (mut block, mut kept, mut lines) = (vec![0; BLOCK], 0, 0);

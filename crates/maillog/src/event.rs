@@ -34,6 +34,8 @@ pub enum What<'a> {
     Failed(Attempt<'a>),
     /// `STARTTLS=client, relay=…, version=…`: a TLS handshake with the relay succeeded.
     Success(Success<'a>),
+    /// The delivery line after a success names where it was.
+    Served(Served<'a>),
     /// A bare `stat=Deferred`: a message waits for a relay that this process has already failed with. Said of the line
     /// alone: where it also ends an attempt, it comes after the `Stuck`.
     Waiting(Waiting<'a>),
@@ -129,6 +131,15 @@ pub struct Success<'a> {
     pub version: Cow<'a, str>,
     /// `verify=`, for instance `OK` or `FAIL`.
     pub verify: Cow<'a, str>,
+}
+
+/// Where TLS with a relay worked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served<'a> {
+    /// The relay of the success line.
+    pub relay: Relay<'a>,
+    /// Where sendmail was connected to.
+    pub address: IpAddr,
 }
 
 /// A message that waits without an attempt of its own.

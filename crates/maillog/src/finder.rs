@@ -19,7 +19,7 @@ use crate::client::{CLIENT, CLIENT_ERROR};
 use crate::cursor::unsigned;
 use crate::event::Event;
 use crate::kinds::Kinds;
-use crate::lines::{Lines, OF_ATTEMPTS, OF_NAMED};
+use crate::lines::{Lines, OF_ATTEMPTS, OF_DELIVERIES, OF_NAMED};
 use crate::pending::Pending;
 use crate::ruleset::{TLS_SERVER, TRY_TLS};
 use crate::server::{SERVER, SERVER_ERROR};
@@ -71,7 +71,7 @@ enum Role {
     Line,
     /// It is to be read if it ends there.
     LineEnd,
-    /// It is to be read if its process may have an attempt that waits.
+    /// It is to be read if something may wait for its process's next.
     Delivery,
 }
 
@@ -94,7 +94,7 @@ impl Finder {
         search(attempts, TLS_SERVER, Role::Line);
         search(named, CLIENT, Role::Line);
         search(attempts && !named, CLIENT_ERROR, Role::Line);
-        search(kinds.any(Kinds::OUTCOMES), DELIVERY, Role::Delivery);
+        search(kinds.any(OF_DELIVERIES), DELIVERY, Role::Delivery);
         search(kinds.any(Kinds::WAITING), WAITING, Role::LineEnd);
         search(kinds.any(Kinds::TRY_TLS), TRY_TLS, Role::Line);
         let (failures, successes) =

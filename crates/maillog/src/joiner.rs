@@ -10,6 +10,7 @@
 
 use crate::event::{Attempt, Cause};
 use crate::prefix::Prefix;
+use crate::relay::Relay;
 use crate::ruleset::TlsServer;
 use crate::table::Table;
 
@@ -19,6 +20,9 @@ const ATTEMPT_LIFETIME: i64 = 4 * 3600;
 const CAUSE_LIFETIME: i64 = 120;
 /// Attempts, and causes, that are kept at most. One takes about 0.2 KB, 0.6 KB at most.
 const MOST: u16 = 8192;
+/// A minute in which the delivery over a new connection is logged, and ten more, in seconds: beyond it an address stays
+/// unknown, and nothing is lost.
+const SERVED_LIFETIME: i64 = 600;
 /// Bytes of a reason that are kept.
 pub(crate) const LONGEST_REASON: usize = 100;
 
@@ -27,6 +31,8 @@ pub(crate) const LONGEST_REASON: usize = 100;
 pub(crate) struct Joiner {
     pub(crate) causes: Table<Cause<'static>>,
     pub(crate) attempts: Table<Attempt<'static>>,
+    /// Relays with which TLS has just worked.
+    pub(crate) served: Table<Relay<'static>>,
 }
 
 impl Joiner {
@@ -34,6 +40,7 @@ impl Joiner {
         Self {
             causes: Table::new(MOST, CAUSE_LIFETIME),
             attempts: Table::new(MOST, ATTEMPT_LIFETIME),
+            served: Table::new(MOST, SERVED_LIFETIME),
         }
     }
 
@@ -68,20 +75,34 @@ impl Joiner {
         self.attempts.push(line, attempt.clone().into_owned());
     }
 
-    /// Whether any attempt waits for a delivery line.
-    pub(crate) fn waits(&self) -> bool {
-        !self.attempts.is_empty()
+    /// Keeps the relay of a handshake that worked for the next delivery line of its process, which tells the address.
+    pub(crate) fn succeeded(&mut self, line: &Prefix<'_>, relay: &Relay<'_>) {
+        self.served.push(line, relay.clone().into_owned());
     }
 
-    /// Whether an attempt may wait for a delivery line of this process. Never wrong when it says no.
+    /// A delivery line: the relay that it names, if TLS with it has just worked. Others of its process have lines to come.
+    pub(crate) fn served(&mut self, line: &Prefix<'_>, logged: &[u8]) -> Option<Relay<'static>> {
+        let mut all = self.served.take(line);
+        let named = all.iter().rposition(|relay| relay.is_logged_as(logged));
+        let named = named.map(|at| all.remove(at));
+        all.into_iter().for_each(|relay| self.served.push(line, relay));
+        named
+    }
+
+    /// Whether anything waits for a delivery line.
+    pub(crate) fn waits(&self) -> bool {
+        !self.attempts.is_empty() || !self.served.is_empty()
+    }
+
+    /// Whether something may wait for a delivery line of this process. Never wrong when it says no.
     pub(crate) fn may_wait_for(&self, pid: u32) -> bool {
-        self.attempts.may_know(pid)
+        self.attempts.may_know(pid) || self.served.may_know(pid)
     }
 
     /// Whether what waits has changed since the last call.
     pub(crate) fn take_changed(&mut self) -> bool {
-        let causes = self.causes.take_changed();
-        self.attempts.take_changed() || causes
+        let (causes, served) = (self.causes.take_changed(), self.served.take_changed());
+        self.attempts.take_changed() || causes || served
     }
 
     /// A delivery line: the attempts of its process that it ends.

@@ -25,8 +25,10 @@ impl Kinds {
     pub const CLIENT_FAILURES: Self = Self(1 << 6);
     /// [`crate::event::What::ClientSucceeded`].
     pub const CLIENT_SUCCESSES: Self = Self(1 << 7);
+    /// [`crate::event::What::Served`].
+    pub const SERVED: Self = Self(1 << 8);
     /// Every kind.
-    pub const ALL: Self = Self((1 << 8) - 1);
+    pub const ALL: Self = Self((1 << 9) - 1);
 
     /// Whether it holds a kind of `other`.
     pub const fn any(self, other: Self) -> bool {

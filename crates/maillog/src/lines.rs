@@ -4,7 +4,7 @@
 use crate::client::{self, CLIENT_ERROR, Named};
 use crate::cursor::text;
 use crate::delivery::{self, Delivery, Outcome};
-use crate::event::{Attempt, Event, Stuck, Waiting, What};
+use crate::event::{Attempt, Event, Served, Stuck, Waiting, What};
 use crate::flaw::Flaw;
 use crate::joiner::Joiner;
 use crate::kinds::Kinds;
@@ -16,7 +16,9 @@ use crate::{ruleset, server};
 /// Kinds that need the ruleset lines and the client error lines.
 pub(crate) const OF_ATTEMPTS: Kinds = Kinds::ATTEMPTS.with(Kinds::OUTCOMES);
 /// Kinds that need the lines with `STARTTLS=client, relay=`.
-pub(crate) const OF_NAMED: Kinds = Kinds::SUCCESSES.with(Kinds::DANE_WARNINGS);
+pub(crate) const OF_NAMED: Kinds = Kinds::SUCCESSES.with(Kinds::DANE_WARNINGS).with(Kinds::SERVED);
+/// Kinds that need the delivery lines of processes of which something waits.
+pub(crate) const OF_DELIVERIES: Kinds = Kinds::OUTCOMES.with(Kinds::SERVED);
 
 /// Reads lines for the kinds wanted.
 #[derive(Debug)]
@@ -56,8 +58,13 @@ impl Lines {
         let kinds = self.kinds;
         match Shape::of(message) {
             Shape::ClientNamed if kinds.any(OF_NAMED) => match client::named(message) {
-                Ok(Named::Success(success)) if kinds.any(Kinds::SUCCESSES) => {
-                    emit(What::Success(success));
+                Ok(Named::Success(success)) => {
+                    if kinds.any(Kinds::SERVED) {
+                        self.joiner.succeeded(&prefix, &success.relay);
+                    }
+                    if kinds.any(Kinds::SUCCESSES) {
+                        emit(What::Success(success));
+                    }
                 }
                 Ok(Named::DaneWarning(relay)) if kinds.any(Kinds::DANE_WARNINGS) => {
                     emit(What::DaneWarning(relay));
@@ -106,7 +113,8 @@ impl Lines {
         }
     }
 
-    /// A delivery line is read only where it ends an attempt, or where waiting messages are wanted.
+    /// A delivery line is read only where it ends an attempt, tells where TLS worked, or where waiting messages are
+    /// wanted.
     fn delivery<'b>(
         &mut self,
         prefix: &Prefix<'_>,
@@ -121,6 +129,11 @@ impl Lines {
         if !matches!(delivery, Err(Flaw::NoRelay)) {
             let ended = self.joiner.ended(prefix);
             emit_outcomes(ended, delivery.as_ref().ok(), emit);
+            if let Ok(Delivery { relay: logged, address: Some(address), .. }) = delivery
+                && let Some(relay) = self.joiner.served(prefix, logged)
+            {
+                emit(What::Served(Served { relay, address }));
+            }
         }
         if let Ok(delivery) = delivery
             && waiting

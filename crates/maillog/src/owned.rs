@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::event::{
-    Attempt, Cause, Client, Event, Recipients, Stuck, Success, TryTls, Waiting, What,
+    Attempt, Cause, Client, Event, Recipients, Served, Stuck, Success, TryTls, Waiting, What,
 };
 use crate::kinds::Kinds;
 
@@ -26,6 +26,7 @@ impl What<'_> {
             Self::Attempt(_) => Kinds::ATTEMPTS,
             Self::Stuck(_) | Self::Sent(_) | Self::Failed(_) => Kinds::OUTCOMES,
             Self::Success(_) => Kinds::SUCCESSES,
+            Self::Served(_) => Kinds::SERVED,
             Self::Waiting(_) => Kinds::WAITING,
             Self::TryTls(_) => Kinds::TRY_TLS,
             Self::DaneWarning(_) => Kinds::DANE_WARNINGS,
@@ -42,6 +43,7 @@ impl What<'_> {
             Self::Sent(attempt) => What::Sent(attempt.into_owned()),
             Self::Failed(attempt) => What::Failed(attempt.into_owned()),
             Self::Success(success) => What::Success(success.into_owned()),
+            Self::Served(served) => What::Served(served.into_owned()),
             Self::Waiting(waiting) => What::Waiting(waiting.into_owned()),
             Self::TryTls(used) => What::TryTls(used.into_owned()),
             Self::DaneWarning(relay) => What::DaneWarning(relay.into_owned()),
@@ -84,6 +86,13 @@ impl Success<'_> {
     pub fn into_owned(self) -> Success<'static> {
         let Self { relay, version, verify } = self;
         Success { relay: relay.into_owned(), version: owned(version), verify: owned(verify) }
+    }
+}
+
+impl Served<'_> {
+    /// The same, its text copied.
+    pub fn into_owned(self) -> Served<'static> {
+        Served { relay: self.relay.into_owned(), address: self.address }
     }
 }
 

@@ -37,6 +37,8 @@ enum Version {
         causes: Vec<Waiting<SavedCause>>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         attempts: Vec<Waiting<SavedAttempt>>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        served: Vec<Waiting<String>>,
     },
 }
 
@@ -89,7 +91,7 @@ enum SavedFault {
 
 impl Default for Version {
     fn default() -> Self {
-        Self::V1 { causes: Vec::new(), attempts: Vec::new() }
+        Self::V1 { causes: Vec::new(), attempts: Vec::new(), served: Vec::new() }
     }
 }
 
@@ -99,15 +101,19 @@ impl Pending {
         let mut room = MOST_BYTES;
         let attempts = saved(&joiner.attempts, &mut room, SavedAttempt::of);
         let causes = saved(&joiner.causes, &mut room, SavedCause::of);
-        Self(Version::V1 { causes, attempts })
+        let served = saved(&joiner.served, &mut room, |relay| relay.as_str().to_owned());
+        Self(Version::V1 { causes, attempts, served })
     }
 
     /// A joiner that holds it.
     pub(crate) fn joiner(self) -> Joiner {
-        let Version::V1 { causes, attempts } = self.0;
+        let Version::V1 { causes, attempts, served } = self.0;
         let mut joiner = Joiner::new();
         restore(&mut joiner.causes, causes, SavedCause::read);
         restore(&mut joiner.attempts, attempts, SavedAttempt::read);
+        restore(&mut joiner.served, served, |relay| {
+            Relay::parse(relay.as_bytes()).map(Relay::into_owned)
+        });
         joiner
     }
 }
@@ -155,6 +161,12 @@ trait Size {
 /// A char is written with six bytes at most.
 fn escaped(text: &str) -> usize {
     text.len() * 6
+}
+
+impl Size for String {
+    fn size(&self) -> usize {
+        64 + escaped(self)
+    }
 }
 
 impl SavedStamp {

@@ -103,6 +103,7 @@ fn several_hosts() {
             "1608 attempt garbage.mx.test Software 454 Handshake wrong version number",
             "1608 success good.mx.test TLSv1.3 FAIL",
             "1608 sent garbage.mx.test",
+            "1608 served good.mx.test 127.0.0.21",
         ],
     );
     check(
@@ -113,6 +114,7 @@ fn several_hosts() {
             "1880 attempt garbage.mx.test Software 454 Handshake wrong version number",
             r#"1880 stuck garbage.mx.test 127.0.0.11 6ANAqi7M001878 ["a@garbage.rcpt.test"]"#,
             "1880 success good.mx.test TLSv1.3 FAIL",
+            "1880 served good.mx.test 127.0.0.21",
             "1880 waiting close.mx.test 6ANAqi7M001878",
         ],
     );
@@ -129,9 +131,18 @@ fn several_hosts() {
 
 #[test]
 fn peers_that_are_not_broken() {
-    check("good.log", &["618 success good.mx.test TLSv1.3 FAIL"]);
-    check("expired.log", &["438 success expired.mx.test TLSv1.3 FAIL"]);
-    check("dropafter.log", &["663 success dropafter.mx.test TLSv1.3 FAIL"]);
+    check(
+        "good.log",
+        &["618 success good.mx.test TLSv1.3 FAIL", "618 served good.mx.test 127.0.0.21"],
+    );
+    check(
+        "expired.log",
+        &["438 success expired.mx.test TLSv1.3 FAIL", "438 served expired.mx.test 127.0.0.17"],
+    );
+    check(
+        "dropafter.log",
+        &["663 success dropafter.mx.test TLSv1.3 FAIL", "663 served dropafter.mx.test 127.0.0.22"],
+    );
     for name in ["gw450.log", "plain.log", "s450.log", "s454.log"] {
         check(name, &[]);
     }

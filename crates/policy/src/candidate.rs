@@ -11,7 +11,6 @@ use maillog::relay::Relay;
 
 use crate::asked::Asked;
 use crate::choice;
-use crate::evidence::seconds;
 use crate::fact::Fact;
 use crate::guard;
 use crate::hold::Hold;
@@ -75,7 +74,7 @@ pub(crate) fn on_fact(state: &mut State, fact: &Fact, now: Timestamp, outcome: &
         let Some(Work::Asking(asked)) = record.standing_if_any().map(|s| &mut s.work) else {
             continue;
         };
-        asked.answer(fact);
+        outcome.effects.extend(asked.answer(fact).into_iter().map(Effect::Ask));
         if asked.is_answered() {
             let asked = std::mem::take(asked);
             record.standing().work = Work::Idle;
@@ -121,9 +120,7 @@ fn decide(
     let add = keys.iter().map(|key| managed(relay, key.clone(), &why, now)).collect();
     let standing = record.standing();
     standing.removing.retain(|key| !keys.contains(key));
-    state.made.extend(keys.iter().map(|_| seconds(now)));
-    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    record.standing().work = Work::Editing { keys, cleared: false };
+    standing.work = Work::Editing { keys, cleared: false };
     let relay = relay.clone().into_owned();
     outcome.effects.push(Effect::Edit(Edit { relay, add, remove: Vec::new() }));
 }
@@ -152,7 +149,7 @@ pub(crate) fn hold_back(
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     let standing = record.standing();
     standing.work = Work::Held(hold.clone());
-    let limit = matches!(hold, Hold::EntriesLimit(_) | Hold::HourLimit(_));
+    let limit = matches!(hold, Hold::EntriesLimit(..) | Hold::HourLimit(..));
     let told = standing.told.replace(hold.clone()).is_some_and(|told| told.is_like(&hold));
     if limit {
         state.raise_limit(&hold, now, &mut outcome.changes);
@@ -166,15 +163,17 @@ pub(crate) fn hold_back(
 pub(crate) fn retry(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
     let rules = state.rules.clone();
     let again = |record: &mut Record| {
+        let limited = matches!(record.hold(), Some(Hold::EntriesLimit(..) | Hold::HourLimit(..)));
         record.standing().work = Work::Idle;
-        record.is_decided() || record.evidence.weigh(&rules, now).enough
+        // What only a limit held back had passed the threshold, however long ago.
+        limited || record.is_decided() || record.evidence.weigh(&rules, now).enough
     };
     let own_fault = state.own_fault().is_some();
-    let full = state.is_full(now);
+    let full = state.limit(1, now).is_some();
     let passed = |record: &Record| match record.hold() {
         Some(Hold::MapFailed(_)) => true,
         Some(Hold::OwnFault(_)) => !own_fault,
-        Some(Hold::EntriesLimit(_) | Hold::HourLimit(_)) => !full,
+        Some(Hold::EntriesLimit(..) | Hold::HourLimit(..)) => !full,
         _ => false,
     };
     reconsider(state, now, outcome, passed, again);
@@ -193,13 +192,24 @@ pub(crate) fn reconsider(
         if !again(record) {
             continue;
         }
-        let addresses =
-            if record.is_decided() { record.uncovered() } else { record.evidence.addresses() };
-        if record.is_decided() && addresses.is_empty() {
-            continue;
-        }
-        consider(state, &relay, &addresses, now, outcome);
+        consider_again(state, &relay, now, outcome);
     }
+}
+
+/// Considers the relay once more: what of it is not covered yet.
+pub(crate) fn consider_again(
+    state: &mut State,
+    relay: &Relay<'_>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let Some(record) = state.relays.get(relay.as_str()) else { return };
+    let addresses =
+        if record.is_decided() { record.uncovered() } else { record.evidence.addresses() };
+    if record.is_decided() && addresses.is_empty() {
+        return;
+    }
+    consider(state, relay, &addresses, now, outcome);
 }
 
 /// The relays whose records fit, by name.

@@ -4,10 +4,11 @@
 //! So a `TLS_Rcpt:` entry for one user counts for all users of his domain; once TLS is off, his mail would take the same
 //! way.
 //!
-//! **Bounds.** 64 domains of a relay, and 4 KB of their names; what does not fit is remembered as "more", and that is
-//! unknown.
+//! **Bounds.** 64 domains of a relay, and 4 KB of their names; what does not fit, and what has no domain that could be
+//! told, is remembered as "more", and that is unknown.
 
 use maillog::event::Recipients;
+use maillog::relay::is_plain_name;
 use serde::{Deserialize, Serialize};
 
 /// Domains kept for one relay at most.
@@ -21,7 +22,7 @@ const MOST_BYTES: usize = 4096;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Domains {
     list: Vec<Box<str>>,
-    /// Whether there were more than are kept.
+    /// Whether there were more than are kept, or some of which no domain can be told.
     more: bool,
 }
 
@@ -31,7 +32,11 @@ impl Domains {
         self.more |= recipients.more;
         let before = self.list.len();
         for recipient in &recipients.list {
-            let domain = domain_of(recipient).to_ascii_lowercase();
+            let Some(domain) = domain_of(recipient) else {
+                self.more = true;
+                continue;
+            };
+            let domain = domain.to_ascii_lowercase();
             if self.list.iter().any(|known| **known == *domain) {
                 continue;
             }
@@ -69,9 +74,19 @@ impl Domains {
 }
 
 /// What stands behind the last `@`.
-fn domain_of(recipient: &str) -> &str {
-    let domain = recipient.rsplit_once('@').map_or("", |(_, domain)| domain);
-    domain.strip_suffix('.').unwrap_or(domain)
+/// The domain that sendmail would find in the address; empty if it has none. None where that cannot be said: it makes a
+/// domain of `u%host` and `host!u` as well, and what is no plain name may be cut, commented or not in ASCII.
+fn domain_of(recipient: &str) -> Option<&str> {
+    let (user, domain) = recipient.rsplit_once('@').unwrap_or((recipient, ""));
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    let odd = user.contains(['%', '!']) || !(domain.is_empty() || is_domain(domain));
+    (!odd).then_some(domain)
+}
+
+/// A plain name, or an address literal.
+fn is_domain(domain: &str) -> bool {
+    let literal = domain.starts_with('[') && domain.ends_with(']');
+    literal || is_plain_name(&domain.to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -77,6 +77,8 @@ pub enum Question {
     Tlsa(Box<str>),
     /// The MTA-STS policy of this recipient domain: a plain name in lower case.
     Sts(Box<str>),
+    /// The addresses of this host: a plain name in lower case.
+    Addresses(Box<str>),
 }
 
 /// The answer to a [`Question`].
@@ -88,4 +90,6 @@ pub enum Fact {
     Tlsa(Box<str>, Answer<Tlsa>),
     /// The policy of the domain; none if it publishes none.
     Sts(Box<str>, Answer<Option<Sts>>),
+    /// The addresses of the host, at most 16; none if it has none.
+    Addresses(Box<str>, Answer<Vec<IpAddr>>),
 }

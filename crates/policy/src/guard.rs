@@ -6,12 +6,14 @@
 
 mod bounds;
 mod doubts;
+mod neighbours;
 mod promises;
 mod words;
 
 use std::fmt;
 use std::net::IpAddr;
 
+use access::key::Key;
 use jiff::Timestamp;
 use maillog::relay::Relay;
 
@@ -40,6 +42,8 @@ pub enum Guard {
     MtaSts,
     /// TLS worked lately.
     WorkedLately,
+    /// Other relays at the address that an entry would act on.
+    Neighbours,
     /// Many relays at once, or CONFIG errors.
     OwnFault,
     /// Only resets and time-outs.
@@ -82,7 +86,7 @@ struct Case<'a> {
 type Rule = fn(&Case<'_>) -> Says;
 
 /// All guards, in their order.
-const ALL: [(Guard, Rule); 12] = [
+const ALL: [(Guard, Rule); 13] = [
     (Guard::Never, words::never),
     (Guard::OwnHost, words::own_host),
     (Guard::AdminTryTls, words::admin_try_tls),
@@ -91,6 +95,7 @@ const ALL: [(Guard, Rule); 12] = [
     (Guard::Dane, promises::dane),
     (Guard::MtaSts, promises::mta_sts),
     (Guard::WorkedLately, doubts::worked_lately),
+    (Guard::Neighbours, neighbours::neighbours),
     (Guard::OwnFault, doubts::own_fault),
     (Guard::WeakEvidence, doubts::weak_evidence),
     (Guard::Limits, bounds::limits),
@@ -102,11 +107,16 @@ impl Case<'_> {
         self.state.record(self.relay.as_str())
     }
 
-    /// The addresses at which mail was stuck.
-    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let seen = self.record().map(|record| record.evidence.addresses()).unwrap_or_default();
-        let asked: Vec<IpAddr> = self.asked.addresses().filter(|a| !seen.contains(a)).collect();
-        seen.into_iter().chain(asked)
+    /// The addresses at which mail was stuck, or where entries act.
+    fn addresses(&self) -> Vec<IpAddr> {
+        let mut all = self.record().map(|record| record.evidence.addresses()).unwrap_or_default();
+        let active = self.record().map_or(&[][..], Record::active).iter().filter_map(Key::address);
+        for address in self.asked.addresses().chain(active) {
+            if !all.contains(&address) {
+                all.push(address);
+            }
+        }
+        all
     }
 
     /// Whether the relay has its entry, or is getting it.
@@ -144,6 +154,27 @@ pub(crate) fn against(
     })
 }
 
+/// The hold that speaks against putting an entry back that others wiped away. The network is not asked anew: it was asked
+/// when the entry was made.
+pub(crate) fn against_return(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<Hold> {
+    const WHAT_MAY_HAVE_CHANGED: [Rule; 7] = [
+        words::never,
+        words::own_host,
+        words::admin_try_tls,
+        words::tls_rcpt,
+        words::tls_srv,
+        doubts::own_fault,
+        bounds::falls_back,
+    ];
+    let case = Case { state, relay, asked: &Asked::default(), now };
+    let approved = case.record().is_some_and(|record| record.approval(now).is_some());
+    WHAT_MAY_HAVE_CHANGED.into_iter().find_map(|rule| match rule(&case) {
+        Says::Holds(hold) if approved && hold.overrule(state.host.dane).is_ok() => None,
+        Says::Holds(hold) => Some(hold),
+        Says::Silent(_) | Says::Waits(_) => None,
+    })
+}
+
 /// The hold with which mail would bounce or be stuck all the same, if there is one: for entries that are in force.
 pub(crate) fn requires_tls(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<Hold> {
     let case = Case { state, relay, asked: &Asked::default(), now };
@@ -164,6 +195,7 @@ impl fmt::Display for Guard {
             Self::Dane => "DANE",
             Self::MtaSts => "MTA-STS",
             Self::WorkedLately => "worked lately",
+            Self::Neighbours => "neighbours",
             Self::OwnFault => "is it us",
             Self::WeakEvidence => "weak evidence",
             Self::Limits => "limits",

@@ -35,9 +35,9 @@ pub enum Hold {
         /// The entry.
         line: Line,
     },
-    /// More recipients than are remembered, and the admin requires TLS for some.
+    /// More recipients than are remembered, or odd ones, and the admin requires TLS for some.
     #[error(
-        "it has more recipients than are remembered, and the access file has TLS_Rcpt: entries ({0})"
+        "it has recipients whose domains are not known, and the access file has TLS_Rcpt: entries ({0})"
     )]
     TlsRcptUnknown(Line),
     /// The admin requires TLS of the relay: with Try_TLS the mail would be deferred all the same.
@@ -58,9 +58,9 @@ pub enum Hold {
     /// Whether it does is not known.
     #[error("whether {0} enforces MTA-STS is unknown: {1}")]
     StsUnknown(Box<str>, Box<str>),
-    /// More recipients' domains than are remembered.
+    /// More recipients' domains than are remembered, or some that cannot be told.
     #[error(
-        "it has more recipients' domains than are remembered; whether all do without MTA-STS is unknown"
+        "it has recipients whose domains are not known; whether all do without MTA-STS is unknown"
     )]
     StsTooMany,
     /// TLS with it worked lately, and it has not failed for long enough since.
@@ -78,6 +78,38 @@ pub enum Hold {
         /// How long it must.
         wanted: SignedDuration,
     },
+    /// TLS with some relay worked lately at an address that its entry would act on.
+    #[error(
+        "TLS worked at {address} at {at:.0}, with this relay or another; it must fail there for {wanted:#} without a success, so far {failing:#}"
+    )]
+    WorkedThere {
+        /// Where.
+        address: IpAddr,
+        /// When.
+        at: Timestamp,
+        /// How long the relay has failed since.
+        failing: SignedDuration,
+        /// How long it must.
+        wanted: SignedDuration,
+    },
+    /// sendmail cuts so long a name in the lines that tell of a success.
+    #[error(
+        "whether TLS with it works is unknown: sendmail cuts names of 100 bytes and more in its log"
+    )]
+    SuccessUnknown,
+    /// An entry by address would act on another relay too, and a guard speaks against that one.
+    #[error("{address} is {name}'s too: {hold}")]
+    Neighbour {
+        /// The address.
+        address: IpAddr,
+        /// The other relay, or the confirmed PTR name.
+        name: Box<str>,
+        /// What speaks against an entry for it.
+        hold: Box<Hold>,
+    },
+    /// The network items of the never-list, and the admin's entries by address, may cover it.
+    #[error("its addresses are unknown: {0}")]
+    AddressesUnknown(Box<str>),
     /// The fault seems to be ours.
     #[error("the fault seems to be ours: {0}")]
     OwnFault(Box<str>),
@@ -96,11 +128,11 @@ pub enum Hold {
         wanted: SignedDuration,
     },
     /// As many entries are in force as there may be.
-    #[error("{0} entries are in force, and there may be no more")]
-    EntriesLimit(u32),
+    #[error("{0} entries are in force, and there may be no more than {1}")]
+    EntriesLimit(u32, u32),
     /// As many new entries as there may be in an hour.
-    #[error("{0} entries were made within an hour, and there may be no more")]
-    HourLimit(u32),
+    #[error("{0} entries were made within an hour, and there may be no more than {1}")]
+    HourLimit(u32, u32),
     /// sendmail goes on in clear by itself.
     #[error("TLSFallbacktoClear is on: sendmail goes on in clear by itself")]
     FallsBack,
@@ -172,6 +204,14 @@ impl Hold {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
+    /// Whether it speaks for mail to others, too, that is reached where this relay is: what was promised or required.
+    pub(crate) fn is_for_others(&self) -> bool {
+        matches!(
+            self.guard(),
+            Some(Guard::Never | Guard::TlsRcpt | Guard::TlsSrv | Guard::Dane | Guard::MtaSts)
+        )
+    }
+
     /// Whether this is the operator's own word, not a doubt of ours.
     pub fn is_never(&self) -> bool {
         matches!(self, Self::Never(_))
@@ -184,6 +224,8 @@ impl Hold {
             Self::OwnHostUnknown(_)
                 | Self::AccessUnknown(_)
                 | Self::TlsRcptUnknown(_)
+                | Self::SuccessUnknown
+                | Self::AddressesUnknown(_)
                 | Self::DaneUnknown(_)
                 | Self::StsUnknown(..)
                 | Self::StsTooMany
@@ -201,10 +243,12 @@ impl Hold {
             Self::TlsSrv(_) => Guard::TlsSrv,
             Self::DaneWarned(_) | Self::DaneSecure(_) | Self::DaneUnknown(_) => Guard::Dane,
             Self::StsEnforced(_) | Self::StsUnknown(..) | Self::StsTooMany => Guard::MtaSts,
-            Self::WorkedLately { .. } => Guard::WorkedLately,
+            Self::AddressesUnknown(_) => Guard::Never,
+            Self::WorkedLately { .. } | Self::SuccessUnknown => Guard::WorkedLately,
+            Self::WorkedThere { .. } | Self::Neighbour { .. } => Guard::Neighbours,
             Self::OwnFault(_) => Guard::OwnFault,
             Self::WeakEvidence { .. } => Guard::WeakEvidence,
-            Self::EntriesLimit(_) | Self::HourLimit(_) => Guard::Limits,
+            Self::EntriesLimit(..) | Self::HourLimit(..) => Guard::Limits,
             Self::FallsBack => Guard::FallsBack,
             Self::NotAPlainName
             | Self::NameTooBroad
@@ -231,10 +275,11 @@ impl Hold {
             Self::AccessUnknown(_) => {
                 "the access file may require TLS for a recipient, and then the mail would bounce; make it readable"
             }
+            Self::Neighbour { hold, .. } => return hold.overrule(dane),
             Self::TlsSrv(_) => {
                 "with TLS_Srv: a Try_TLS entry only changes why the mail is deferred (or, with PERM+, makes it bounce); take that line out, or have the other side mend its TLS"
             }
-            Self::DaneWarned(_) | Self::DaneSecure(_) if dane => {
+            Self::DaneWarned(_) | Self::DaneSecure(_) | Self::DaneUnknown(_) if dane => {
                 "sendmail does DANE (O DANE in sendmail.cf): in clear the mail would bounce; have the other side mend its TLS"
             }
             Self::AdminTryTls(_) | Self::Admins(_) => {
@@ -264,10 +309,13 @@ impl Hold {
             | Self::StsUnknown(..)
             | Self::StsTooMany
             | Self::WorkedLately { .. }
+            | Self::WorkedThere { .. }
+            | Self::SuccessUnknown
+            | Self::AddressesUnknown(_)
             | Self::OwnFault(_)
             | Self::WeakEvidence { .. }
-            | Self::EntriesLimit(_)
-            | Self::HourLimit(_)
+            | Self::EntriesLimit(..)
+            | Self::HourLimit(..)
             | Self::Lifted => return Ok(()),
         })
     }

@@ -83,6 +83,8 @@ pub enum Proof {
 pub enum Request {
     /// Dry run has ended: what was proposed goes through the guards again and is then written.
     Arm,
+    /// Dry run has begun again: what was proposed and not written yet stays so.
+    Disarm,
     /// The log has been read up to its end: from now on, what comes in is judged, and so is what was gathered.
     Resume,
     /// The relay may have its entry although a guard speaks.

@@ -7,8 +7,8 @@
 //! - *a burst*: within an hour many relays ([`crate::rules::Guards::burst_relays`]) begin to fail. Only those count whose
 //!   failing is known to be new: TLS with them had worked, or the log had been followed for an hour before they failed.
 //!   A queue full of relays that have been broken for days is no burst;
-//! - *a share*: of the relays that were tried within the hour more than [`crate::rules::Guards::burst_share`] failed last.
-//!   It needs [`FEW`] failing relays at least: on a quiet host two of three are nobody's fault but theirs;
+//! - *a share*: of the relays that were tried within the hour more than [`crate::rules::Guards::burst_share`] failed last,
+//!   those left out that have failed for more than a day: on a quiet night nobody else may be tried. It needs [`FEW`] failing relays at least: on a quiet host two of three are nobody's fault but theirs;
 //! - *a CONFIG error*: sendmail itself says that it could not start TLS.
 //!
 //! The alarm ends when none of these signs is there any more and some handshake has worked since it was raised. What
@@ -33,6 +33,9 @@ pub(crate) const FEW: u32 = 10;
 
 /// Failing relays that are remembered.
 const MOST: usize = 20_000;
+
+/// A relay that has failed for so long, in seconds, is no sign of a fault of ours.
+const LONG: u32 = 86_400;
 
 /// A relay that is failing is forgotten when it was not tried for so long, in seconds.
 const FORGOTTEN: u32 = 2 * 86_400;
@@ -59,6 +62,8 @@ pub(crate) struct Lately {
 #[derive(Clone, Copy, Debug)]
 struct Failing {
     last: u32,
+    /// The first failure that is known of.
+    first: u32,
     /// When it began, if that is known to be new.
     began: Option<u32>,
     /// Whether its last failure was a CONFIG error.
@@ -97,12 +102,13 @@ impl Lately {
             if let Some(worked) = worked {
                 self.worked.take_back(worked);
             }
-            let began = began.unwrap_or(now);
-            let began = (worked.is_some() || observed).then_some(began);
+            let first = began.unwrap_or(now);
+            let began = (worked.is_some() || observed).then_some(first);
             if let Some(began) = began {
                 self.began.add(began);
             }
-            self.failing.insert(relay.into(), Failing { last: now, began, config, suspect });
+            let failing = Failing { last: now, first, began, config, suspect };
+            self.failing.insert(relay.into(), failing);
         }
         self.failed.add(now);
         if config {
@@ -110,16 +116,18 @@ impl Lately {
         }
     }
 
-    /// What a record says of a relay that was failing when the last process ended.
-    pub(crate) fn recall(&mut self, relay: &str, last: u32, began: Option<u32>) {
+    /// What a record says of a relay that was failing when the last process ended: since when, and whether it is known
+    /// that it worked before.
+    pub(crate) fn recall(&mut self, relay: &str, last: u32, first: u32, was_new: bool) {
         if self.failing.len() >= MOST {
             return;
         }
+        let began = was_new.then_some(first);
         if let Some(began) = began {
             self.began.add(began);
         }
         self.failed.add(last);
-        let failing = Failing { last, began, config: false, suspect: Suspect::Unclear };
+        let failing = Failing { last, first, began, config: false, suspect: Suspect::Unclear };
         self.failing.insert(relay.into(), failing);
     }
 
@@ -163,10 +171,16 @@ impl Lately {
             ));
         }
         let (began, failed) = (self.began.sum(now), self.failed.sum(now));
-        let tried = failed.saturating_add(self.worked.sum(now));
+        let worked = self.worked.sum(now);
         let burst = guards.burst_relays > 0 && began >= guards.burst_relays;
-        let share = f64::from(failed) / f64::from(tried.max(1));
-        let many = guards.burst_share > 0.0 && failed >= FEW && share > guards.burst_share;
+        let is_share = |failed: u32| {
+            let share = f64::from(failed) / f64::from(failed.saturating_add(worked).max(1));
+            guards.burst_share > 0.0 && failed >= FEW && share > guards.burst_share
+        };
+        // Those that have been broken for long are nobody's fault but theirs, also on a quiet night.
+        let failed = if is_share(failed) { self.failing_newly(now) } else { failed };
+        let tried = failed.saturating_add(worked);
+        let many = is_share(failed);
         if !burst && !many {
             return None;
         }
@@ -176,6 +190,14 @@ impl Lately {
             format!("{failed} of {} tried within an hour fail", relays(tried))
         };
         Some(format!("{seen}; {}", self.likely(now)))
+    }
+
+    /// The relays that failed last within the hour, and not for longer than a day.
+    fn failing_newly(&self, now: u32) -> u32 {
+        let newly = |failing: &&Failing| {
+            now.saturating_sub(failing.last) <= HOUR && now.saturating_sub(failing.first) <= LONG
+        };
+        u32::try_from(self.failing.values().filter(newly).count()).unwrap_or(u32::MAX)
     }
 
     /// Whether any handshake worked after that second.

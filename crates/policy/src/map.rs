@@ -18,7 +18,7 @@ use maillog::relay::Relay;
 use crate::candidate::{self, hold_back, relays};
 use crate::evidence::seconds;
 use crate::fact::Answer;
-use crate::guard::{Guard, requires_tls};
+use crate::guard::{Guard, against_return, requires_tls};
 use crate::hold::Hold;
 use crate::input::{Change, Edit, Effect, Look, MapState, Proof};
 use crate::record::{Record, Work};
@@ -30,7 +30,7 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
         MapState::Loaded(look) => {
             state.admin = Answer::Known(look.admins.clone());
             compare(state, &look, now, outcome);
-            settle_all(state, &look, outcome);
+            settle_all(state, &look, now, outcome);
             adopt(state, look);
             withdraw_required(state, now, outcome);
             put_back(state, now, outcome);
@@ -52,7 +52,9 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
         MapState::Withheld(relay, keys) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
             settle(record, &keys);
-            record.standing().proposed.extend(keys.iter().cloned());
+            let standing = record.standing();
+            standing.begin(now);
+            standing.proposed.extend(keys.iter().cloned());
             outcome.changes.push(Change::Proposed(relay, keys));
         }
         MapState::Contradicted(relay, keys, line) => {
@@ -62,13 +64,8 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
         }
         MapState::Overtaken(relay, keys) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-            if settle(record, &keys) {
-                return;
-            }
-            // What others wrote may speak against it. It is known by now: the guards are asked again.
-            if record.is_decided() || record.is_open(now) {
-                candidate::weigh(state, &relay, now, outcome);
-            }
+            settle(record, &keys);
+            weigh_anew(state, &relay, now, outcome);
         }
         MapState::Failed(relay, keys, why) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
@@ -83,6 +80,15 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
     }
 }
 
+/// What others wrote may speak against the relay. It is known by now: the guards are asked again, unless TLS worked
+/// meanwhile and nothing is wanted any more.
+fn weigh_anew(state: &mut State, relay: &Relay<'_>, now: Timestamp, outcome: &mut Outcome) {
+    let Some(record) = state.record(relay.as_str()) else { return };
+    if record.is_decided() || (!record.evidence.is_empty() && record.is_open(now)) {
+        candidate::weigh(state, relay, now, outcome);
+    }
+}
+
 fn written(
     state: &mut State,
     relay: Relay<'static>,
@@ -94,12 +100,14 @@ fn written(
     if settle(record, &keys) {
         // TLS worked meanwhile, or one of them was lifted by hand: what was written is taken out again.
         record.standing().wiped.retain(|key| !keys.contains(key));
-        return take_out(state, relay, keys, outcome);
+        take_out(state, relay.clone(), keys, outcome);
+        return weigh_anew(state, &relay, now, outcome);
     }
     if keys.iter().any(|key| record.wiped().contains(key)) {
         state.put_back = Some(now);
     }
-    in_force(record, relay.clone(), keys, outcome);
+    let made = in_force(record, relay.clone(), keys, now, outcome);
+    (0..made).for_each(|_| state.note_made(now));
     withdraw_if_required(state, &relay, now, outcome);
 }
 
@@ -116,6 +124,7 @@ pub(crate) fn withdraw(
     standing.proposed.clear();
     standing.wiped.clear();
     let keys = std::mem::take(&mut standing.active);
+    standing.since = 0;
     if let Work::Editing { cleared, .. } = &mut standing.work {
         *cleared = true; // What is being written is taken out when that is answered.
     } else {
@@ -124,9 +133,62 @@ pub(crate) fn withdraw(
     if keys.is_empty() {
         return;
     }
+    withdraw_shared(state, relay, &keys, &hold, now, outcome);
     let relay = relay.clone().into_owned();
     outcome.changes.push(Change::Withdrawn(relay.clone(), keys.clone(), hold));
     take_out(state, relay, keys, outcome);
+}
+
+/// Entries by address act on other relays there, and theirs on this one: what must not be for the one must not be for
+/// any.
+fn withdraw_shared(
+    state: &mut State,
+    relay: &Relay<'_>,
+    keys: &[Key],
+    hold: &Hold,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let shares = |record: &Record| {
+        record.active().iter().chain(record.editing()).any(|key| keys.contains(key))
+    };
+    for other in relays(state, |record| shares(record)) {
+        let Some(record) = state.relays.get_mut(other.as_str()) else { continue };
+        let standing = record.standing();
+        if let Work::Editing { keys: editing, cleared } = &mut standing.work {
+            *cleared |= editing.iter().any(|key| keys.contains(key));
+        }
+        let (shared, own): (Vec<Key>, Vec<Key>) =
+            std::mem::take(&mut standing.active).into_iter().partition(|key| keys.contains(key));
+        standing.active = own;
+        let Some(address) = shared.iter().find_map(Key::address) else { continue };
+        let name = relay.as_str().into();
+        let hold = Hold::Neighbour { address, name, hold: Box::new(hold.clone()) };
+        if !matches!(record.work(), Work::Editing { .. }) {
+            hold_back(state, &other, hold.clone(), now, outcome);
+        }
+        outcome.changes.push(Change::Withdrawn(other, shared, hold));
+    }
+}
+
+/// Mail of the relay is stuck at an address where an entry of another acts: it would bounce the next time.
+pub(crate) fn withdraw_there_if_required(
+    state: &mut State,
+    relay: &Relay<'_>,
+    address: Option<IpAddr>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let Some(key) = address.map(|address| Key::Address(address.to_canonical())) else { return };
+    let acts = |record: &Record| record.active().contains(&key);
+    let own = state.record(relay.as_str()).is_some_and(acts);
+    if own || !state.relays.iter().any(|(_, record)| acts(record)) {
+        return;
+    }
+    let Some(hold) = requires_tls(state, relay, now) else { return };
+    withdraw_shared(state, relay, std::slice::from_ref(&key), &hold, now, outcome);
+    let relay = relay.clone().into_owned();
+    take_out(state, relay, vec![key], outcome);
 }
 
 /// Withdraws the relay's entries if mail would bounce with them, or be stuck all the same.
@@ -163,9 +225,16 @@ fn try_again(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
     }
 }
 
-/// The keys are in file and map.
-fn in_force(record: &mut Record, relay: Relay<'static>, keys: Vec<Key>, outcome: &mut Outcome) {
+/// The keys are in file and map. How many are new.
+fn in_force(
+    record: &mut Record,
+    relay: Relay<'static>,
+    keys: Vec<Key>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) -> usize {
     let standing = record.standing();
+    standing.begin(now);
     standing.told = None;
     standing.proposed.retain(|key| !keys.contains(key));
     let (back, new): (Vec<Key>, Vec<Key>) =
@@ -175,6 +244,7 @@ fn in_force(record: &mut Record, relay: Relay<'static>, keys: Vec<Key>, outcome:
     let unknown: Vec<Key> = unknown.collect();
     standing.active.extend(unknown);
     let at = keys.iter().map(proven_at).collect();
+    let made = new.len();
     if !back.is_empty() {
         outcome.changes.push(Change::PutBack(relay.clone(), back));
     }
@@ -182,6 +252,7 @@ fn in_force(record: &mut Record, relay: Relay<'static>, keys: Vec<Key>, outcome:
         outcome.changes.push(Change::Active(relay.clone(), new));
     }
     outcome.effects.push(Effect::Prove(relay, at));
+    made
 }
 
 /// Where an entry is to have its effect: an address at that address, a name whatever the address.
@@ -232,7 +303,7 @@ fn settle(record: &mut Record, answered: &[Key]) -> bool {
 
 /// At the start: what became of edits that were under way, by what the file says. Keys that are in it were written;
 /// where TLS worked meanwhile they are to be taken out. Keys that are not in it never were, or have been taken out.
-fn settle_all(state: &mut State, look: &Look, outcome: &mut Outcome) {
+fn settle_all(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outcome) {
     let is_there = |key: &Key| look.ours.iter().any(|entry| entry.key == *key);
     let under_way = |record: &Record| !record.removing().is_empty() || !record.editing().is_empty();
     for relay in relays(state, under_way) {
@@ -248,7 +319,7 @@ fn settle_all(state: &mut State, look: &Look, outcome: &mut Outcome) {
         remove.retain(is_there);
         written.retain(is_there);
         if !written.is_empty() {
-            in_force(record, relay.clone(), written, outcome);
+            in_force(record, relay.clone(), written, now, outcome);
         }
         take_out(state, relay, remove, outcome);
     }
@@ -266,7 +337,9 @@ fn adopt(state: &mut State, look: Look) {
         }
         let record = state.relays.get_or_insert_with(&entry.relay, Record::default);
         record.last_seen = record.last_seen.max(seconds(entry.since));
-        record.standing().active.push(entry.key);
+        let standing = record.standing();
+        standing.begin(entry.since);
+        standing.active.push(entry.key);
     }
 }
 
@@ -325,6 +398,7 @@ fn lift(
     record.clear_evidence();
     let standing = record.standing();
     standing.approved = None; // The later word stands.
+    (standing.since, standing.lifted_at) = (0, seconds(now));
     standing.lifted_until = Some(until);
     match &mut standing.work {
         Work::Editing { cleared, .. } => *cleared = true,
@@ -345,6 +419,10 @@ pub(crate) fn put_back(state: &mut State, now: Timestamp, outcome: &mut Outcome)
         idle && record.wiped().iter().any(|key| !record.proposed().contains(key))
     };
     for relay in relays(state, waits) {
+        if let Some(hold) = against_return(state, &relay, now) {
+            withdraw(state, &relay, hold, now, outcome);
+            continue;
+        }
         let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
         let keys = record.wiped().to_vec();
         let why = "put back after others rewrote the file";

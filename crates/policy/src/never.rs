@@ -89,6 +89,11 @@ impl NeverList {
         })
     }
 
+    /// Whether any item is a network, so that a relay's addresses matter.
+    pub fn has_networks(&self) -> bool {
+        self.0.iter().any(|item| matches!(item, NeverItem::Network(_)))
+    }
+
     /// The item that covers the address; an IPv4 address mapped into IPv6 is taken for the IPv4 address.
     pub fn covers_address(&self, address: IpAddr) -> Option<&NeverItem> {
         let address = address.to_canonical();

@@ -36,6 +36,10 @@ pub(crate) struct Standing {
     pub(crate) removing: Vec<Key>,
     /// Keys that others wiped away with the rest of the file, and that are to be put back.
     pub(crate) wiped: Vec<Key>,
+    /// When the first of the entries was made, or shown, in seconds since 1970; 0 if there is none.
+    pub(crate) since: u32,
+    /// When entries were last lifted by hand, in seconds since 1970; 0 if they never were.
+    pub(crate) lifted_at: u32,
     /// Until when a lifting by hand holds, in seconds since 1970.
     pub(crate) lifted_until: Option<u32>,
     /// When sendmail last warned that DANE is configured for the relay, in seconds since 1970.
@@ -44,6 +48,15 @@ pub(crate) struct Standing {
     pub(crate) approved: Option<Box<Approval>>,
     /// The hold that was told last: the same one is not told again each time it is met.
     pub(crate) told: Option<Hold>,
+}
+
+impl Standing {
+    /// The first entry is made, or shown.
+    pub(crate) fn begin(&mut self, now: Timestamp) {
+        if self.since == 0 {
+            self.since = seconds(now);
+        }
+    }
 }
 
 /// What is going on with a relay.
@@ -83,6 +96,10 @@ pub struct Saved {
     removing: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     wiped: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    since: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    lifted_at: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lifted_until: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +109,10 @@ pub struct Saved {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     approved: Option<Box<Approval>>,
     last_seen: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Saved {
@@ -139,6 +160,8 @@ impl Record {
             cleared: matches!(self.work(), Work::Editing { cleared: true, .. }),
             removing: text(self.removing()),
             wiped: text(self.wiped()),
+            since: self.standing.as_ref().map_or(0, |standing| standing.since),
+            lifted_at: self.standing.as_ref().map_or(0, |standing| standing.lifted_at),
             lifted_until: self.standing.as_ref().and_then(|standing| standing.lifted_until),
             domains: self.domains.clone(),
             dane_warned: self.dane_warned(),
@@ -162,6 +185,8 @@ impl Record {
             work,
             removing: keys(saved.removing),
             wiped: keys(saved.wiped),
+            since: saved.since,
+            lifted_at: saved.lifted_at,
             lifted_until: saved.lifted_until,
             dane_warned: saved.dane_warned,
             approved: saved.approved.map(|approval| Box::new(approval.bounded())),
@@ -211,6 +236,16 @@ impl Record {
         self.standing.as_ref().and_then(|standing| standing.lifted_until)
     }
 
+    /// When entries were last lifted by hand, in seconds since 1970; 0 if they never were.
+    pub(crate) fn lifted_at(&self) -> u32 {
+        self.standing.as_ref().map_or(0, |standing| standing.lifted_at)
+    }
+
+    /// When the first of its entries was made, or shown, in seconds since 1970; 0 if it has none.
+    pub fn since(&self) -> u32 {
+        self.standing.as_ref().map_or(0, |standing| standing.since)
+    }
+
     /// When the relay last failed, in seconds since 1970.
     pub fn last_seen(&self) -> u32 {
         self.last_seen
@@ -236,9 +271,12 @@ impl Record {
         }
     }
 
-    /// Its attempts failed by our own fault: they are no evidence. Its mail may still be stuck, so the domains stay.
-    pub(crate) fn acquit(&mut self) {
-        self.evidence.clear();
+    /// Its attempts failed by our own fault, which began then: they are no evidence, unless it had failed before. Its mail
+    /// may still be stuck, so the domains stay.
+    pub(crate) fn acquit(&mut self, fault_began: u32) {
+        if self.evidence.began().is_none_or(|began| began >= fault_began) {
+            self.evidence.clear();
+        }
         let Some(standing) = &mut self.standing else { return };
         if matches!(standing.work, Work::Asking(_) | Work::Held(Hold::OwnFault(_))) {
             (standing.work, standing.told) = (Work::Idle, None);
@@ -259,7 +297,8 @@ impl Record {
         self.questions().any(|question| match (&question, fact) {
             (Question::Ptr(asked), Fact::Ptr(answered, _)) => asked == answered,
             (Question::Tlsa(asked), Fact::Tlsa(answered, _))
-            | (Question::Sts(asked), Fact::Sts(answered, _)) => asked == answered,
+            | (Question::Sts(asked), Fact::Sts(answered, _))
+            | (Question::Addresses(asked), Fact::Addresses(answered, _)) => asked == answered,
             _ => false,
         })
     }

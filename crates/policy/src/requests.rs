@@ -5,7 +5,7 @@ use maillog::relay::Relay;
 
 use crate::approval::Approval;
 use crate::asked::Asked;
-use crate::candidate::{reconsider, relays, weigh};
+use crate::candidate::{consider_again, relays, weigh};
 use crate::evidence::seconds;
 use crate::guard::{Says, judge};
 use crate::hold::Hold;
@@ -14,13 +14,36 @@ use crate::record::{Record, Work};
 use crate::state::State;
 use crate::step::Outcome;
 
-/// What dry run has shown goes through the guards again.
+/// What dry run has shown goes through the guards again, as much of it as there may be new entries: the rest stays
+/// proposed until there is room.
 pub(crate) fn arm(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
-    let proposed = |record: &mut Record| {
+    if !state.live {
+        return; // The log is not read up to its end: it is done then.
+    }
+    state.armed = true;
+    for relay in relays(state, |record| !record.proposed().is_empty()) {
+        if let Some(hold) = state.limit(1, now) {
+            return state.raise_limit(&hold, now, &mut outcome.changes);
+        }
+        let one = |record: &Record| !record.proposed().is_empty();
+        let Some(record) = state.relays.get_mut(relay.as_str()).filter(|record| one(record)) else {
+            continue;
+        };
         record.standing().proposed.clear();
-        true
-    };
-    reconsider(state, now, outcome, |record| !record.proposed().is_empty(), proposed);
+        consider_again(state, &relay, now, outcome);
+    }
+}
+
+/// Dry run has begun: nothing that it shows is written.
+pub(crate) fn disarm(state: &mut State) {
+    state.armed = false;
+}
+
+/// With room again, what dry run has shown goes on.
+pub(crate) fn go_on(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    if state.armed && state.relays.iter().any(|(_, record)| !record.proposed().is_empty()) {
+        arm(state, now, outcome);
+    }
 }
 
 /// The log has been read up to its end: what was gathered is judged. That takes up again what was under way when the
@@ -41,6 +64,10 @@ pub(crate) fn approve(
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
+    let lifted_at = state.record(relay.as_str()).map_or(0, Record::lifted_at);
+    if approval.until <= seconds(now) || approval.at < lifted_at {
+        return; // It has ended, or a later word stands.
+    }
     if let Some((hold, advice)) = refusal(state, relay, now) {
         return outcome.changes.push(Change::Refused(relay.clone(), hold, advice));
     }

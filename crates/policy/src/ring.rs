@@ -4,6 +4,7 @@
 /// How far back is counted, in seconds.
 pub(crate) const HOUR: u32 = 3600;
 
+const DAY: u32 = 24 * HOUR;
 const PIECE: u32 = HOUR / 12;
 const PIECES: usize = 13;
 
@@ -43,9 +44,13 @@ impl Ring {
         counted.then(|| self.counts.get_mut(slot(piece))).flatten()
     }
 
-    /// Empties the pieces between the latest and that second's. Time that goes backwards changes nothing.
+    /// Empties the pieces between the latest and that second's. Time that goes backwards a little changes nothing: two
+    /// logs are read one after the other. By a day, it was a clock that was wrong, and all is counted anew.
     fn advance(&mut self, second: u32) {
         let piece = second / PIECE;
+        if self.latest.saturating_sub(piece) > DAY / PIECE {
+            (self.counts, self.latest) = ([0; PIECES], piece);
+        }
         if piece <= self.latest {
             return;
         }
@@ -87,5 +92,9 @@ mod tests {
         assert_eq!(ring.sum(start + 600 * 60), 0);
         ring.add(start);
         assert_eq!(ring.sum(start + 600 * 60), 0);
+        // A clock that was a month ahead.
+        ring.add(start + 30 * DAY);
+        ring.add(start);
+        assert_eq!(ring.sum(start + 60), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! All that the heart knows, and how it is saved and restored.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use access::lookup::Entries;
 use jiff::Timestamp;
@@ -32,6 +33,8 @@ pub struct State {
     /// Whether what comes in is judged at once. While a daemon reads what was written before its start, evidence is only
     /// gathered: a relay that failed in the morning may have recovered at noon, further down in the same log.
     pub(crate) live: bool,
+    /// Dry run has ended, and what it has shown is being written.
+    pub(crate) armed: bool,
     pub(crate) host: Host,
     /// The admin's own lines in the access file.
     pub(crate) admin: Answer<Entries>,
@@ -62,6 +65,7 @@ impl State {
             successes: Successes::default(),
             put_back: None,
             live: true,
+            armed: false,
             host: Host::NOT_ASKED,
             admin: Answer::NotAsked,
             lately: Lately::default(),
@@ -84,15 +88,16 @@ impl State {
         }
         state.relays.forget_changes_but_drops();
         for (relay, success) in successes {
-            state.successes.note(&relay, success);
-            if state.relays.get(&relay).is_none_or(|record| record.evidence.is_empty()) {
+            let is_relay = state.successes.recall(&relay, success);
+            if is_relay && state.relays.get(&relay).is_none_or(|record| record.evidence.is_empty())
+            {
                 state.lately.recall_worked(success.second);
             }
         }
         for (relay, record) in state.relays.iter() {
             let Some(last) = record.evidence.last() else { continue };
             let was_new = state.successes.last(relay).is_some();
-            state.lately.recall(relay, last, record.evidence.began().filter(|_| was_new));
+            state.lately.recall(relay, last, record.evidence.began().unwrap_or(last), was_new);
         }
         state.live = false;
         state.admin = Answer::Unknown("it was not looked at yet".into());
@@ -183,6 +188,11 @@ impl State {
         self.successes.last(relay)
     }
 
+    /// When and how TLS last worked at the address, with whatever relay.
+    pub(crate) fn last_success_at(&self, address: IpAddr) -> Option<Success> {
+        self.successes.last_at(address)
+    }
+
     /// The questions whose answers candidates wait for; one that several wait for stands there several times.
     pub fn questions(&self) -> impl Iterator<Item = Question> {
         self.relays.iter().flat_map(|(_, record)| record.questions())
@@ -200,57 +210,68 @@ impl State {
         self.alarms.iter().find(|alarm| alarm.about == About::OwnFault)
     }
 
-    pub(crate) fn has_alarms(&self) -> bool {
-        !self.alarms.is_empty()
-    }
-
     /// Entries in force, proposed, or on their way.
     pub(crate) fn entries(&self) -> u32 {
         let keys: usize = self.relays.iter().map(|(_, record)| record.keys().count()).sum();
         u32::try_from(keys).unwrap_or(u32::MAX)
     }
 
-    /// Entries made within the hour before.
+    /// Entries made within the hour before, and those on their way.
     pub(crate) fn entries_lately(&self, now: u32) -> u32 {
         let lately = self.made.iter().filter(|made| now.saturating_sub(**made) < HOUR).count();
-        u32::try_from(lately).unwrap_or(u32::MAX)
+        let editing: usize = self.relays.iter().map(|(_, record)| record.editing().len()).sum();
+        u32::try_from(lately + editing).unwrap_or(u32::MAX)
     }
 
-    /// Whether a limit of entries is reached.
-    pub(crate) fn is_full(&self, now: Timestamp) -> bool {
+    /// The limit that so many more entries would pass, if they would pass one. A relay may pass that of an hour alone,
+    /// for it may have more addresses than that.
+    pub(crate) fn limit(&self, more: usize, now: Timestamp) -> Option<Hold> {
         let guards = &self.rules.guards;
-        let most = |limit: u32, count: u32| limit > 0 && count >= limit;
-        most(guards.max_entries, self.entries())
-            || most(guards.max_per_hour, self.entries_lately(seconds(now)))
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        let passes = |limit: u32, count: u32| limit > 0 && count.saturating_add(more) > limit;
+        if guards.max_entries > 0 {
+            let entries = self.entries();
+            if passes(guards.max_entries, entries) {
+                return Some(Hold::EntriesLimit(entries, guards.max_entries));
+            }
+        }
+        let lately = self.entries_lately(seconds(now));
+        let full = lately > 0 && passes(guards.max_per_hour, lately);
+        full.then_some(Hold::HourLimit(lately, guards.max_per_hour))
     }
 
     /// Raises and ends alarms as things stand.
     pub(crate) fn weigh_alarms(&mut self, now: Timestamp, changes: &mut Vec<Change>) {
+        self.weigh_own_fault(now, changes);
         let second = seconds(now);
-        while self.made.front().is_some_and(|made| second.saturating_sub(*made) >= HOUR) {
-            self.made.pop_front();
+        self.made.retain(|made| second.saturating_sub(*made) < HOUR);
+        let limited = self.alarms.iter().any(|alarm| alarm.about == About::Limit);
+        if limited && self.limit(1, now).is_none() {
+            self.end(About::Limit, changes);
         }
+    }
+
+    /// Raises or ends the alarm that says that the fault is ours. Called for each attempt; for a success only while it is
+    /// raised.
+    pub(crate) fn weigh_own_fault(&mut self, now: Timestamp, changes: &mut Vec<Change>) {
+        let second = seconds(now);
         let fault = self.lately.own_fault(&self.rules.guards, second);
         match (self.own_fault().map(|alarm| alarm.since), fault) {
             (None, Some(says)) => self.raise(About::OwnFault, &says, second, changes),
             (Some(since), None) if self.lately.has_worked_since(since) => {
                 self.end(About::OwnFault, changes);
-                self.acquit();
+                self.acquit(since.saturating_sub(HOUR));
             }
             _ => {}
-        }
-        let limited = self.alarms.iter().any(|alarm| alarm.about == About::Limit);
-        if limited && !self.is_full(now) {
-            self.end(About::Limit, changes);
         }
     }
 
     /// What failed while the fault was ours is no evidence. What was decided before stays.
-    fn acquit(&mut self) {
+    fn acquit(&mut self, fault_began: u32) {
         let charged = |record: &Record| !record.evidence.is_empty() && !record.is_decided();
         for relay in relays(self, charged) {
             if let Some(record) = self.relays.get_mut(relay.as_str()) {
-                record.acquit();
+                record.acquit(fault_began);
             }
         }
     }
@@ -273,10 +294,15 @@ impl State {
         changes.push(Change::Ended(about));
     }
 
-    /// Whether another relay was seen below the name, or the never-list has one there.
+    /// Whether another relay was seen below the name, or the never-list or the admin's own lines have one there.
     pub(crate) fn covers_others(&self, name: &str) -> bool {
         let below = |relay: &str| is_below(relay.trim_matches(['[', ']']), name);
-        self.rules.never.has_below(name)
+        let admins = match &self.admin {
+            Answer::Known(entries) => entries.any_below(name),
+            Answer::Unknown(_) | Answer::NotAsked => false,
+        };
+        admins
+            || self.rules.never.has_below(name)
             || self.successes.any_below(name)
             || self.relays.iter().any(|(relay, _)| below(relay))
     }

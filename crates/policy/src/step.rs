@@ -35,6 +35,7 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
         Input::Map(found) => map::on_map(state, found, now, &mut outcome),
         Input::Proof(relay, proof) => map::on_proof(state, relay, proof, now, &mut outcome),
         Input::Request(Request::Arm) => requests::arm(state, now, &mut outcome),
+        Input::Request(Request::Disarm) => requests::disarm(state),
         Input::Request(Request::Resume) => requests::resume(state, now, &mut outcome),
         Input::Request(Request::Approve(relay, approval)) => {
             requests::approve(state, &relay, approval, now, &mut outcome);
@@ -44,6 +45,7 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
             state.weigh_alarms(now, &mut outcome.changes);
             map::remove_again(state, &mut outcome);
             candidate::retry(state, now, &mut outcome);
+            requests::go_on(state, now, &mut outcome);
             map::put_back(state, now, &mut outcome);
         }
     }
@@ -56,6 +58,11 @@ fn on_event(state: &mut State, event: &Event<'_>, now: Timestamp, outcome: &mut 
         What::Stuck(stuck) if stuck.attempt.counts() => on_stuck(state, stuck, now, outcome),
         What::Waiting(waiting) => on_waiting(state, waiting, now, outcome),
         What::Success(success) => on_success(state, success, now, outcome),
+        What::Served(served) => {
+            let success = state.last_success(served.relay.as_str()).unwrap_or_default();
+            let second = seconds(now);
+            state.successes.note_at(served.address, successes::Success { second, ..success });
+        }
         What::DaneWarning(relay) => on_dane_warning(state, relay, now, outcome),
         _ => {}
     }
@@ -67,7 +74,7 @@ fn on_attempt(state: &mut State, attempt: &Attempt<'_>, now: Timestamp, outcome:
     let worked = state.successes.last(relay).map(|success| success.second);
     let began = state.relays.get(relay).and_then(|record| record.evidence.began());
     state.lately.failed(attempt, worked, began, seconds(now));
-    state.weigh_alarms(now, &mut outcome.changes);
+    state.weigh_own_fault(now, &mut outcome.changes);
 }
 
 fn on_success(state: &mut State, success: &Success<'_>, now: Timestamp, outcome: &mut Outcome) {
@@ -76,14 +83,18 @@ fn on_success(state: &mut State, success: &Success<'_>, now: Timestamp, outcome:
     let noted = successes::Success { second: seconds(now), handshake };
     let before = state.successes.note(relay.as_str(), noted);
     state.lately.worked(relay.as_str(), before, seconds(now));
-    if state.has_alarms() {
-        state.weigh_alarms(now, &mut outcome.changes);
+    if state.own_fault().is_some() {
+        state.weigh_own_fault(now, &mut outcome.changes);
     }
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     if record.evidence.last().is_some_and(|last| last > seconds(now)) {
         return; // Of an older log: it failed after that.
     }
     let was_counting = !record.evidence.is_empty();
+    // Where it was is told by a later line, if at all. Until then it counts for wherever it had failed.
+    for address in record.evidence.addresses() {
+        state.successes.note_at(address, noted);
+    }
     record.clear_evidence();
     if let Some(standing) = record.standing_if_any() {
         standing.proposed.clear();
@@ -111,7 +122,10 @@ fn on_stuck(state: &mut State, stuck: &Stuck<'_>, now: Timestamp, outcome: &mut 
     {
         outcome.effects.extend(asked.add_address(address).map(Effect::Ask));
     }
-    if state.live && record.is_open(now) {
+    let is_open = record.is_open(now);
+    map::withdraw_if_required(state, relay, now, outcome);
+    map::withdraw_there_if_required(state, relay, stuck.address, now, outcome);
+    if state.live && is_open {
         candidate::weigh(state, relay, now, outcome);
     }
 }

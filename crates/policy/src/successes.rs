@@ -6,11 +6,14 @@
 //! sendmail said of it: 16 bytes a relay that stay in the CPU's cache. Measured against a table of names on a log of a gigabyte with half a million successes: a
 //! tenth of the CPU time of the whole scan.
 //!
+//! The same is kept of the addresses at which TLS worked: an entry by address would act on whatever relay is there.
+//!
 //! Two names with the same hash would be taken for one. Of 20,000 names that is one chance in 10¹¹, and it cannot be
 //! arranged from outside, since the key is not known.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 
@@ -67,6 +70,36 @@ impl Successes {
         None
     }
 
+    /// TLS worked at the address, with whatever relay.
+    pub(crate) fn note_at(&mut self, address: IpAddr, success: Success) {
+        let place = place(address);
+        let hash = self.key.hash_one(&*place);
+        if self.relays.get(&hash).is_some_and(|before| before.second >= success.second) {
+            return;
+        }
+        insert(&mut self.relays, hash, success);
+        if let Some(changed) = &mut self.changed {
+            changed.insert(place, success);
+        }
+    }
+
+    /// The last time that TLS worked at the address, with whatever relay.
+    pub(crate) fn last_at(&self, address: IpAddr) -> Option<Success> {
+        self.relays.get(&self.key.hash_one(&*place(address))).copied()
+    }
+
+    /// What the ledger gives back: of a relay, or of an address. Whether it was a relay.
+    pub(crate) fn recall(&mut self, text: &str, success: Success) -> bool {
+        if let Some(address) = text.strip_prefix(PLACE) {
+            if let Ok(address) = address.parse() {
+                self.note_at(address, success);
+            }
+            return false;
+        }
+        self.note(text, success);
+        true
+    }
+
     /// The last time that TLS with the relay worked.
     pub(crate) fn last(&self, relay: &str) -> Option<Success> {
         self.relays.get(&self.key.hash_one(relay)).copied()
@@ -91,6 +124,13 @@ impl Successes {
     pub(crate) fn has_changed(&self) -> bool {
         self.changed.as_ref().is_some_and(|changed| !changed.is_empty())
     }
+}
+
+/// What an address is called among the relays, whose texts have no blanks.
+const PLACE: &str = "at ";
+
+fn place(address: IpAddr) -> Box<str> {
+    format!("{PLACE}{}", address.to_canonical()).into()
 }
 
 /// The names above a relay, without the top-level domain: of `a.b.example` that is `b.example`.
@@ -130,6 +170,21 @@ mod tests {
         assert_eq!(successes.last("mx.example.org"), None);
         assert!(successes.any_below("mx.example.org") && successes.any_below("example.org"));
         assert!(!successes.any_below("a.mx.example.org") && !successes.any_below("org"));
+    }
+
+    #[test]
+    fn addresses_are_kept_beside_relays() {
+        let mut successes = Successes::default();
+        successes.track();
+        let address: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
+        successes.note_at(address, at(7));
+        successes.note_at(address, at(6));
+        assert_eq!(successes.last_at("192.0.2.1".parse().unwrap()), Some(at(7)));
+        let saved = successes.take_changed();
+        assert_eq!(saved, [("at 192.0.2.1".into(), at(7))]);
+        let mut again = Successes::default();
+        assert!(!again.recall(&saved[0].0, saved[0].1) && again.recall("mx.example", at(3)));
+        assert_eq!((again.last_at(address), again.last("mx.example")), (Some(at(7)), Some(at(3))));
     }
 
     #[test]

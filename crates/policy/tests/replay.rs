@@ -129,6 +129,9 @@ impl World {
                     let answer = Answer::Known(Tlsa::Absent);
                     self.input(Input::Fact(Fact::Tlsa(name, answer)));
                 }
+                Effect::Ask(Question::Addresses(name)) => {
+                    self.input(Input::Fact(Fact::Addresses(name, Answer::Known(vec![]))));
+                }
                 Effect::Ask(Question::Sts(domain)) => {
                     self.input(Input::Fact(Fact::Sts(domain, Answer::Known(None))));
                 }

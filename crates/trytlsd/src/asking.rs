@@ -6,53 +6,61 @@ use std::sync::Arc;
 use config::Config;
 use facts::Resolver;
 use policy::fact::{Answer, Fact, Question, Sts};
+use tokio::runtime::Runtime;
 
 use crate::clock;
 
-/// What the network said.
-#[derive(Debug, Default)]
-pub(crate) struct Answers(HashMap<Question, Fact>);
+/// What the network said. By default it is not asked.
+#[derive(Default)]
+pub(crate) struct Answers {
+    network: Option<Network>,
+    known: HashMap<Question, Fact>,
+}
+
+struct Network {
+    runtime: Runtime,
+    resolver: Arc<Resolver>,
+}
 
 impl Answers {
-    /// Puts all the questions to the network, and waits for the answers. `policies`: the MTA-STS policies that are known
-    /// already.
-    pub(crate) fn of(
-        config: &Config,
-        questions: HashSet<Question>,
-        policies: Vec<(Box<str>, Sts)>,
-    ) -> anyhow::Result<Self> {
-        if questions.is_empty() {
-            return Ok(Self::default());
-        }
+    /// Who puts them, if the network is to be asked. `policies`: the MTA-STS policies that are known already.
+    pub(crate) fn over(config: &Config, policies: Vec<(Box<str>, Sts)>) -> anyhow::Result<Self> {
+        let resolver = Arc::new(Resolver::new(config.resolver()));
+        resolver.keep_policies(policies);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { network: Some(Network { runtime, resolver }), known: HashMap::new() })
+    }
+
+    /// Puts the questions to the network, all at once, and waits for the answers.
+    pub(crate) fn ask(&mut self, questions: HashSet<Question>) -> anyhow::Result<()> {
+        let Some(Network { runtime, resolver }) = &self.network else { return Ok(()) };
+        let known = &mut self.known;
         runtime.block_on(async {
-            let resolver = Arc::new(Resolver::new(config.resolver()));
-            resolver.keep_policies(policies);
             let mut asks = tokio::task::JoinSet::new();
-            for question in questions {
-                let resolver = Arc::clone(&resolver);
+            for question in questions.into_iter().filter(|asked| !known.contains_key(asked)) {
+                let resolver = Arc::clone(resolver);
                 asks.spawn(async move {
                     (question.clone(), resolver.ask(question, clock::now()).await)
                 });
             }
-            let mut answers = HashMap::new();
             while let Some(answered) = asks.join_next().await {
                 let (question, fact) = answered?;
-                answers.insert(question, fact);
+                known.insert(question, fact);
             }
-            Ok(Self(answers))
+            Ok(())
         })
     }
 
     /// The answer to the question; that it was not asked, if it was not.
     pub(crate) fn get(&self, question: &Question) -> Fact {
-        if let Some(fact) = self.0.get(question) {
+        if let Some(fact) = self.known.get(question) {
             return fact.clone();
         }
         match question {
             Question::Ptr(address) => Fact::Ptr(*address, Answer::NotAsked),
             Question::Tlsa(name) => Fact::Tlsa(name.clone(), Answer::NotAsked),
             Question::Sts(domain) => Fact::Sts(domain.clone(), Answer::NotAsked),
+            Question::Addresses(name) => Fact::Addresses(name.clone(), Answer::NotAsked),
         }
     }
 }

@@ -25,7 +25,7 @@ use policy::step::step;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, interval_at, sleep, sleep_until};
 use tracing::{info, warn};
 
 use crate::book::Book;
@@ -39,6 +39,9 @@ use crate::reader::{Heard, Reader, Sighting};
 
 /// How often what failed is tried again.
 const TICK: Duration = Duration::from_secs(60);
+
+/// How often this host's own names and what its sendmail does by itself are looked at anew.
+const RELOOK: Duration = Duration::from_secs(3600);
 
 /// How long the last commit may take.
 const PARTING: Duration = Duration::from_secs(5);
@@ -71,6 +74,10 @@ struct Daemon {
     look_for_requests: bool,
     resolver: Arc<Resolver>,
     asks: JoinSet<Fact>,
+    /// This host, looked at anew.
+    hosts: JoinSet<policy::host::Host>,
+    /// The number of the look at the access file that the heart has heard of.
+    looks: u64,
     mapper: Mapper,
 }
 
@@ -128,6 +135,8 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         look_for_requests: false,
         resolver: Arc::new(Resolver::new(config.resolver())),
         asks: JoinSet::new(),
+        hosts: JoinSet::new(),
+        looks: 0,
         mapper,
     };
     daemon.state.set_host(known);
@@ -143,7 +152,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     let mut sources = Sources { logs, map, signals };
     let reader = Reader::start(&config, &remembered, heard)?;
     drop(remembered);
-    let ended = daemon.serve(args, &mut sources).await;
+    let ended = daemon.serve(args, config, &mut sources).await;
     reader.end();
     if let Ok(End::BetweenCommits) = ended {
         daemon.finish(&mut sources).await?;
@@ -188,8 +197,14 @@ impl Signals {
 }
 
 impl Daemon {
-    async fn serve(&mut self, args: &cli::Run, sources: &mut Sources) -> anyhow::Result<End> {
+    async fn serve(
+        &mut self,
+        args: &cli::Run,
+        mut config: Config,
+        sources: &mut Sources,
+    ) -> anyhow::Result<End> {
         let mut ticks = tokio::time::interval(TICK);
+        let mut relooks = interval_at(Instant::now() + RELOOK, RELOOK);
         let Sources { logs, map, signals } = sources;
         loop {
             let waits = self.book.deadline().map(Instant::from_std);
@@ -205,6 +220,12 @@ impl Daemon {
                     }
                     Err(error) => warn!("a question to DNS was lost: {error}"),
                 },
+                Some(known) = self.hosts.join_next(), if !self.hosts.is_empty() => {
+                    if let Ok(known) = known {
+                        self.state.set_host(known);
+                    }
+                }
+                _ = relooks.tick() => self.look_at_host(&config),
                 news = map.recv() => match news {
                     Some(news) => self.hear(news),
                     None => anyhow::bail!("the thread that changes the map has ended"),
@@ -215,7 +236,12 @@ impl Daemon {
                     self.look_for_requests = true;
                 }
                 _ = signals.usr1.recv() => self.look_for_requests = true,
-                _ = signals.hup.recv() => self.reload(args),
+                _ = signals.hup.recv() => {
+                    if let Some(new) = self.reload(args) {
+                        config = new;
+                        self.look_at_host(&config);
+                    }
+                }
                 () = Signals::ended(&mut signals.term, &mut signals.int) => {
                     return Ok(End::BetweenCommits);
                 }
@@ -261,6 +287,10 @@ impl Daemon {
             Heard::AllRead => {
                 info!("all that was logged so far is read; following");
                 self.take(Input::Request(Request::Resume), clock::now());
+                if !self.dry_run {
+                    // What a dry run has shown that ended with its process.
+                    self.take(Input::Request(Request::Arm), clock::now());
+                }
             }
         }
     }
@@ -268,7 +298,8 @@ impl Daemon {
     fn hear(&mut self, news: News) {
         match news {
             News::Answer(input) => self.take(input, clock::now()),
-            News::Looked { map, rest } => {
+            News::Looked { map, rest, number } => {
+                self.looks = number;
                 self.take(Input::Map(map), clock::now());
                 self.book.note_rest(rest);
             }
@@ -328,7 +359,7 @@ impl Daemon {
                 self.asks.spawn(async move { resolver.ask(question, clock::now()).await });
             }
             Effect::Edit(edit) if self.dry_run => self.withhold(edit)?,
-            Effect::Edit(edit) => self.mapper.order(Order::Edit(edit)),
+            Effect::Edit(edit) => self.mapper.order(Order::Edit(edit, self.looks)),
             Effect::Prove(relay, addresses) => self.mapper.order(Order::Prove((relay, addresses))),
         }
         Ok(())
@@ -346,13 +377,22 @@ impl Daemon {
         Ok(())
     }
 
+    /// Looks anew at what the guards need to know of this host. sendmail may think for long about its own name.
+    fn look_at_host(&mut self, config: &Config) {
+        let config = config.clone();
+        self.hosts.spawn_blocking(move || {
+            let host = Host::look(&config);
+            host.known(host.asked(&config).as_ref())
+        });
+    }
+
     /// Reads the config again. A broken one changes nothing.
-    fn reload(&mut self, args: &cli::Run) {
+    fn reload(&mut self, args: &cli::Run) -> Option<Config> {
         let config = match Config::load_or_default(args.config.as_deref()) {
             Ok(config) => config,
             Err(error) => {
                 warn!("{}; the old config stays in force", Safe(&error.to_string()));
-                return;
+                return None;
             }
         };
         let mut dry_run = args.dry_run || *config.top.dry_run;
@@ -364,11 +404,13 @@ impl Daemon {
         let was_dry = std::mem::replace(&mut self.dry_run, dry_run);
         info!(
             dry_run = self.dry_run,
-            "read the config again; dry_run, [policy] and [access] key and put_back_every take effect, all else at the next start"
+            "read the config again; dry_run, [policy], [guards] and [access] key and put_back_every take effect, all else at the next start"
         );
         self.mapper.order(Order::Armed(!self.dry_run));
-        if was_dry && !self.dry_run {
-            self.take(Input::Request(Request::Arm), clock::now());
+        let request = if self.dry_run { Request::Disarm } else { Request::Arm };
+        if was_dry != self.dry_run {
+            self.take(Input::Request(request), clock::now());
         }
+        Some(config)
     }
 }

@@ -33,16 +33,19 @@ pub(crate) fn run(args: &cli::Explain, config: &Config) -> anyhow::Result<u8> {
         return Ok(MISUSED);
     };
     let mut asked = glimpse.state.would_ask(&relay);
-    let questions: HashSet<_> = asked.open().collect();
-    let answers = match args.no_dns {
+    let mut answers = match args.no_dns {
         true => Answers::default(),
-        false => {
-            let policies = std::mem::take(&mut glimpse.policies);
-            Answers::of(config, questions.clone(), policies)?
-        }
+        false => Answers::over(config, std::mem::take(&mut glimpse.policies))?,
     };
-    for question in questions {
-        asked.answer(&answers.get(&question));
+    loop {
+        let questions: HashSet<_> = asked.open().collect();
+        if questions.is_empty() {
+            break;
+        }
+        answers.ask(questions.clone())?;
+        for question in questions {
+            asked.answer(&answers.get(&question));
+        }
     }
     let mut status = 0;
     let history = glimpse.history(&relay).unwrap_or_else(|error| {

@@ -122,6 +122,7 @@ impl Explained {
         let mut row = |name: &str, text: String| {
             let _infallible = writeln!(out, "  {} {text}", style.faint(format!("{name:<19}")));
         };
+        row("as of", format!("{:.0}", self.at));
         if !self.ledger {
             row("ledger", "there is none yet; nothing is known".to_owned());
         }

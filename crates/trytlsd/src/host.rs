@@ -104,7 +104,7 @@ impl Host {
     /// long as that does.
     pub(crate) fn known(&self, asked: Option<&Asked>) -> policy::host::Host {
         let own = match &self.cf {
-            Ok(cf) => Answer::Known(own_names(cf, asked)),
+            Ok(cf) => own_names(cf, asked),
             Err(why) => Answer::Unknown(why.as_str().into()),
         };
         let says = |said: fn(&Cf) -> bool| self.cf.as_ref().is_ok_and(said);
@@ -150,20 +150,24 @@ impl Host {
     }
 }
 
-/// The host's own names: what the cf says, and what sendmail itself says, who knows what it found out at run time.
-fn own_names(cf: &Cf, asked: Option<&Asked>) -> BTreeSet<Box<str>> {
+/// The host's own names: what the cf says, and what sendmail itself says, who knows what it found out at run time. They
+/// are unknown if a file of names cannot be read and sendmail does not tell what stands in it.
+fn own_names(cf: &Cf, asked: Option<&Asked>) -> Answer<BTreeSet<Box<str>>> {
     let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let (of_cf, troubles) = sendmail::own::of_cf(cf, &node);
-    for trouble in troubles {
-        warn!("{}", Safe(&trouble));
+    for trouble in &troubles {
+        warn!("{}", Safe(trouble));
     }
     let mut names: BTreeSet<Box<str>> = of_cf.names().map(Into::into).collect();
-    match asked.map(Asked::own_names) {
-        Some(Ok(own)) => names.extend(own.names().map(Box::from)),
-        Some(Err(why)) => info!("sendmail did not say what its own names are: {}", Safe(&why)),
-        None => {}
+    match (asked.map(Asked::own_names), troubles.into_iter().next()) {
+        (Some(Ok(own)), _) => names.extend(own.names().map(Box::from)),
+        (_, Some(trouble)) => return Answer::Unknown(trouble.into()),
+        (Some(Err(why)), None) => {
+            info!("sendmail did not say what its own names are: {}", Safe(&why));
+        }
+        (None, None) => {}
     }
-    names
+    Answer::Known(names)
 }
 
 /// Where systems keep makemap and sendmail, looked at after PATH, which often lacks them for others than root.

@@ -26,8 +26,8 @@ const SOON: Duration = Duration::from_secs(1);
 pub(crate) enum Order {
     /// Dry run has ended, or begun: look after the live map, or leave it alone.
     Armed(bool),
-    /// Change the map.
-    Edit(Edit),
+    /// Change the map; as it was decided after so many looks at the file.
+    Edit(Edit, u64),
     /// Ask sendmail about the relay, at each address.
     Prove(Wanted),
 }
@@ -37,9 +37,9 @@ pub(crate) enum Order {
 pub(crate) enum News {
     /// The answer to an order.
     Answer(Input<'static>),
-    /// The access file, as it was found at the start or after others changed it; and a sign of what it is outside of our
-    /// block.
-    Looked { map: MapState, rest: String },
+    /// The access file, as it was found at the start or after others changed it; a sign of what it is outside of our
+    /// block; and the number of the look.
+    Looked { map: MapState, rest: String, number: u64 },
 }
 
 /// What the thread works with.
@@ -76,7 +76,9 @@ impl Mapper {
         let built = settings.is_built();
         let mut keeper = Keeper::new(settings, armed, rest);
         let first = match keeper.begin() {
-            Ok(Seen { look, rest }) => Some(News::Looked { map: MapState::Loaded(look), rest }),
+            Ok(Seen { look, rest }) => {
+                Some(News::Looked { map: MapState::Loaded(look), rest, number: 1 })
+            }
             // Then the first look that succeeds is the one at the start.
             Err(error) if !armed => {
                 warn!("{}", Safe(&error.to_string()));
@@ -84,7 +86,8 @@ impl Mapper {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut work = Work { keeper, asked, built, look_every, loaded: first.is_some(), news };
+        let looks = u64::from(first.is_some());
+        let mut work = Work { keeper, asked, built, look_every, looks, news };
         let (orders, received) = channel();
         let thread =
             thread::Builder::new().name("mapper".to_owned()).spawn(move || work.run(&received))?;
@@ -113,8 +116,8 @@ struct Work {
     /// Whether the map is built by us, so that it can be asked at once.
     built: bool,
     look_every: Duration,
-    /// The heart was told what the file was at the start.
-    loaded: bool,
+    /// How often the heart was told what the file is.
+    looks: u64,
     news: Sender<News>,
 }
 
@@ -141,7 +144,7 @@ impl Work {
         for order in orders {
             match order {
                 Order::Armed(armed) => self.keeper.arm(armed),
-                Order::Edit(edit) => edits.push(edit),
+                Order::Edit(edit, looks) => edits.push((edit, looks)),
                 Order::Prove(wanted) => proofs.push(wanted),
             }
         }
@@ -153,11 +156,26 @@ impl Work {
         }
     }
 
-    /// All edits with one rebuild.
-    fn edit(&mut self, edits: Vec<Edit>) {
+    /// All edits with one rebuild. Entries that were decided before the heart heard what the file is now are not added:
+    /// what others wrote may speak against them.
+    fn edit(&mut self, edits: Vec<(Edit, u64)>) {
+        self.look();
+        let mut decided = Vec::with_capacity(edits.len());
+        for (mut edit, looks) in edits {
+            if looks < self.looks && !edit.add.is_empty() {
+                let keys =
+                    std::mem::take(&mut edit.add).into_iter().map(|entry| entry.key).collect();
+                self.answer(Input::Map(MapState::Overtaken(edit.relay.clone(), keys)));
+            }
+            decided.push(edit);
+        }
+        let mut edits = decided;
+        edits.retain(|edit| !edit.add.is_empty() || !edit.remove.is_empty());
+        if edits.is_empty() {
+            return;
+        }
         let add: Vec<Managed> = edits.iter().flat_map(|edit| edit.add.iter().cloned()).collect();
         let remove: Vec<Key> = edits.iter().flat_map(|edit| edit.remove.iter().cloned()).collect();
-        self.look();
         let mut outcome = self.keeper.apply(&add, &remove);
         if matches!(outcome, Err(Error::Overtaken { .. })) {
             // The heart hears what is there now, and then that nothing was added.
@@ -187,9 +205,10 @@ impl Work {
 
     fn tell_seen(&mut self, seen: Option<Seen>) {
         if let Some(Seen { look, rest }) = seen {
-            let loaded = std::mem::replace(&mut self.loaded, true);
-            let map = if loaded { MapState::Seen(look) } else { MapState::Loaded(look) };
-            self.tell(News::Looked { map, rest });
+            let first = self.looks == 0;
+            let map = if first { MapState::Loaded(look) } else { MapState::Seen(look) };
+            self.looks += 1;
+            self.tell(News::Looked { map, rest, number: self.looks });
         }
     }
 

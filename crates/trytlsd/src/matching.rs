@@ -151,6 +151,7 @@ fn words(event: &Event<'_>) -> String {
         What::Sent(attempt) => format!("no mail is stuck for {}: it was sent", attempt.relay),
         What::Failed(attempt) => format!("no mail is stuck for {}: it failed", attempt.relay),
         What::Success(success) => format!("TLS with {} works: its count is cleared", success.relay),
+        What::Served(served) => format!("TLS with {} works at {}", served.relay, served.address),
         What::Waiting(waiting) => {
             format!("message {} waits for {}", waiting.queue_id, waiting.relay)
         }

@@ -39,6 +39,7 @@ use crate::remembered::Remembered;
 pub(crate) const KINDS: Kinds = Kinds::OUTCOMES
     .with(Kinds::ATTEMPTS)
     .with(Kinds::SUCCESSES)
+    .with(Kinds::SERVED)
     .with(Kinds::WAITING)
     .with(Kinds::DANE_WARNINGS);
 

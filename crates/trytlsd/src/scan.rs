@@ -76,15 +76,18 @@ pub(crate) fn run(args: &cli::Scan, config: &Config) -> anyhow::Result<u8> {
         before += source.size().unwrap_or(0);
     }
     progress.finish();
-    let answers = if args.no_dns { Answers::default() } else { scan.ask(config)? };
-    scan.decide(&answers);
+    let mut answers = match args.no_dns {
+        true => Answers::default(),
+        false => Answers::over(config, Vec::new())?,
+    };
+    scan.decide(&mut answers)?;
     let report = scan.report(&answers);
     print(if args.json { report.json()? } else { report.text(config, Style::of_stdout()) })?;
     Ok(status)
 }
 
 /// A heart for old logs. All decisions fall at their end, so how many there may be in an hour says nothing. Of this host
-/// is asked what its files tell; the logs may be another one's.
+/// only the access file is read, if it can be; the logs may be another one's.
 fn state(config: &Config) -> State {
     let mut rules = config.rules();
     rules.guards.max_per_hour = 0;
@@ -128,21 +131,23 @@ impl Scan {
         outcome
     }
 
-    /// Asks DNS about every address at which mail was stuck, and whatever else candidates wait for, all at once.
-    fn ask(&self, config: &Config) -> anyhow::Result<Answers> {
+    /// Gives the candidates their facts, and withholds the edits. Asked is about every address at which mail was stuck,
+    /// and whatever else candidates wait for, all at once; then about what follows from the answers.
+    fn decide(&mut self, answers: &mut Answers) -> anyhow::Result<()> {
         let relays = self.tally.sorted();
-        let mut questions: HashSet<Question> = self.state.questions().collect();
         let addresses = relays.iter().flat_map(|(_, relay)| &relay.addresses);
-        questions.extend(addresses.map(|address| Question::Ptr(*address)));
-        Answers::of(config, questions, Vec::new())
-    }
-
-    /// Gives the candidates their facts, and withholds the edits.
-    fn decide(&mut self, answers: &Answers) {
-        let questions: HashSet<Question> = self.state.questions().collect();
-        for question in questions {
-            withhold(&mut self.state, Input::Fact(answers.get(&question)), self.last);
+        let mut questions: HashSet<Question> =
+            addresses.map(|address| Question::Ptr(*address)).collect();
+        questions.extend(self.state.questions());
+        while !questions.is_empty() {
+            answers.ask(questions)?;
+            let open: HashSet<Question> = self.state.questions().collect();
+            for question in open {
+                withhold(&mut self.state, Input::Fact(answers.get(&question)), self.last);
+            }
+            questions = self.state.questions().collect();
         }
+        Ok(())
     }
 
     fn report(&mut self, answers: &Answers) -> Report {
@@ -172,7 +177,7 @@ impl Scan {
 fn ptr_of(answers: &Answers, address: IpAddr) -> Answer<Ptr> {
     match answers.get(&Question::Ptr(address)) {
         Fact::Ptr(_, answer) => answer,
-        Fact::Tlsa(..) | Fact::Sts(..) => Answer::NotAsked,
+        Fact::Tlsa(..) | Fact::Sts(..) | Fact::Addresses(..) => Answer::NotAsked,
     }
 }
 

@@ -79,6 +79,9 @@ fn run(bed: &Bed, cases: &[Case], more: &str) -> (String, Vec<String>) {
     let mut log: Vec<u8> = cases.iter().flat_map(|case| case.log.clone()).collect();
     log.extend(broken("mx.last.test", LAST).bytes());
     namespace.write(LOG, "").unwrap();
+    bed.sh("mkdir -p /etc/trytlsd/trytlsd.d").unwrap();
+    let dnssec = "[dns]\ndnssec = \"auto\"\n";
+    namespace.write("/etc/trytlsd/trytlsd.d/hostile.toml", dnssec).unwrap();
     let mut trytlsd = Trytlsd::run(bed, &config(&dns, more)).unwrap();
     trytlsd.wait_says(SOON, "following").unwrap();
     namespace.write(LOG, log).unwrap();

@@ -1,9 +1,10 @@
 //! MX names that are no names, that are ours, or that would take their neighbours along.
 
+use tests::dns::Manner;
 use tests::lines::success;
 
 use crate::OWN;
-use crate::case::{Case, broken};
+use crate::case::{Case, broken, broken_to};
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -70,6 +71,23 @@ pub(crate) fn cases() -> Vec<Case> {
     let (below, _) = at("below", "tenant.gw.shared3.test", false);
     cases.push(below.honest("tenant.gw.shared3.test"));
     cases.push(at("the name has a broken neighbour below it", "gw.shared3.test", false).0);
+
+    // A name of one's own at another's address: an entry for that would act on his mail.
+    let address = "203.0.113.91";
+    let log =
+        broken_to("mx.victim.test", address, "<u@strict.test>") + &broken("mx.evil.test", address);
+    cases.push(Case::new("at the address of a relay for which TLS is required", log));
+    let address = "203.0.113.92";
+    let case =
+        Case::new("at the address of a host on the never-list", broken("mx.evil2.test", address));
+    cases.push(case.dns(move |zone| zone.host(address, "mx.never.test")));
+    let address = "203.0.113.93";
+    let case =
+        Case::new("at the address of a host with DANE unknown", broken("mx.evil3.test", address));
+    cases.push(case.dns(move |zone| {
+        let owner = "_25._tcp.mx.other-victim.test";
+        zone.host(address, "mx.other-victim.test").manner(owner, Manner::ServFail)
+    }));
 
     cases.push(at("a name without an address", "mx.honest.test", false).0.honest("mx.honest.test"));
     cases

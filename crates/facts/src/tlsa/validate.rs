@@ -80,7 +80,7 @@ impl<P: RuntimeProvider> Validator<P> {
                 }
                 Said::None(own_ttl) if asked == kind => {
                     let ttl = ttl.min(own_ttl);
-                    return Ok(Found { data: Vec::new(), proof: Proof::None, ttl });
+                    return Ok(Found { data: Vec::new(), proof, ttl });
                 }
                 Said::PerhapsAlias if asked == kind => {
                     asked = RecordType::CNAME;

@@ -25,6 +25,7 @@ pub(crate) fn show(event: &Event<'_>) -> String {
         What::Sent(a) => format!("sent {}", a.relay),
         What::Failed(a) => format!("failed {}", a.relay),
         What::Success(s) => format!("success {} {} {}", s.relay, s.version, s.verify),
+        What::Served(s) => format!("served {} {}", s.relay, s.address),
         What::Waiting(w) => format!("waiting {} {}", w.relay, w.queue_id),
         What::TryTls(t) => {
             let address = t.address.map_or_else(|| "-".to_owned(), |a| a.to_string());

@@ -1,19 +1,19 @@
 //! Bounds: how many entries there may be, and whether any is needed at all.
 
 use super::{Case, Says};
+use crate::candidate::keys_for;
 use crate::evidence::seconds;
 use crate::hold::Hold;
 
 pub(super) fn limits(case: &Case<'_>) -> Says {
-    let guards = &case.state.rules.guards;
+    let keys = keys_for(case.state, case.relay, case.asked).unwrap_or_default();
+    let in_force = case.record().map_or(&[][..], |record| record.active());
+    let new = keys.iter().filter(|key| !in_force.contains(key)).count();
+    if let Some(hold) = case.state.limit(new.max(1), case.now) {
+        return Says::Holds(hold);
+    }
     let entries = case.state.entries();
-    if guards.max_entries > 0 && entries >= guards.max_entries {
-        return Says::Holds(Hold::EntriesLimit(entries));
-    }
     let lately = case.state.entries_lately(seconds(case.now));
-    if guards.max_per_hour > 0 && lately >= guards.max_per_hour {
-        return Says::Holds(Hold::HourLimit(lately));
-    }
     Says::Silent(format!("{entries} entries in force, {lately} new ones within an hour"))
 }
 

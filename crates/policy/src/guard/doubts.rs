@@ -1,5 +1,5 @@
 //! Doubts about the evidence itself: TLS that worked a week ago, faults that look like ours, failures that any network
-//! has. They do not apply to a further address of a relay that has its entry: that is decided.
+//! has. A further address of a relay that has its entry needs less: what failed before the entry was made counts for it.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,10 +7,16 @@ use super::{Case, Says};
 use crate::evidence::{Weight, seconds};
 use crate::hold::Hold;
 
+/// sendmail cuts the name in `STARTTLS=client, relay=…` after so many bytes.
+const LOGGED: usize = 100;
+
 pub(super) fn worked_lately(case: &Case<'_>) -> Says {
     let guards = &case.state.rules.guards;
     if guards.trusted_for.is_zero() {
         return Says::Silent("switched off".to_owned());
+    }
+    if case.relay.as_str().len() >= LOGGED {
+        return Says::Holds(Hold::SuccessUnknown);
     }
     let Some(success) = case.state.last_success(case.relay.as_str()) else {
         return Says::Silent("no success is on record".to_owned());
@@ -20,8 +26,10 @@ pub(super) fn worked_lately(case: &Case<'_>) -> Says {
     if ago > guards.trusted_for {
         return Says::Silent(format!("TLS with it worked at {at:.0}, longer ago than is trusted"));
     }
-    if case.is_decided() {
-        return Says::Silent("it has its entry".to_owned());
+    if case.record().is_some_and(|record| success.second <= record.since()) {
+        return Says::Silent(
+            "it has its entry, and TLS has not worked since that was made".to_owned(),
+        );
     }
     let began = case.record().and_then(|record| record.evidence.began());
     let failing =
@@ -46,16 +54,18 @@ pub(super) fn own_fault(case: &Case<'_>) -> Says {
 
 pub(super) fn weak_evidence(case: &Case<'_>) -> Says {
     let wanted = case.state.rules.guards.weak_min_span;
-    if case.is_decided() {
-        return Says::Silent("it has its entry".to_owned());
-    }
     let Some(weight) = case.weight() else {
         return Says::Silent("no attempts".to_owned());
     };
     let Weight { stuck, span, enough, strong, strong_enough } = weight;
     let weak = stuck.saturating_sub(strong);
-    // A guard is no threshold: it has an opinion once there is a count to doubt.
-    if wanted.is_zero() || strong_enough || !enough || span >= wanted {
+    // A guard is no threshold: it has an opinion once there is a count to doubt. For a further address one attempt is
+    // enough, so that one must be strong.
+    let (counts, proven) = match case.is_decided() {
+        true => (stuck > 0, strong > 0),
+        false => (enough, strong_enough),
+    };
+    if wanted.is_zero() || proven || !counts || span >= wanted {
         return Says::Silent(format!("{strong} handshake failures, {weak} resets and time-outs"));
     }
     Says::Holds(Hold::WeakEvidence { strong, stuck, span, wanted })

@@ -18,18 +18,34 @@ pub(super) fn dane(case: &Case<'_>) -> Says {
         let at = Timestamp::from_second(warned.into()).unwrap_or(case.now);
         return Says::Holds(Hold::DaneWarned(at));
     }
-    let Some((name, answer)) = &case.asked.tlsa else {
+    if case.asked.tlsa.is_empty() {
         return Says::Silent("an address literal has no TLSA records".to_owned());
-    };
-    match answer {
-        None => Says::Waits(format!("TLSA of {name}")),
-        Some(Answer::Known(Tlsa::Secure)) => Says::Holds(Hold::DaneSecure(name.clone())),
-        Some(Answer::Known(Tlsa::Insecure)) => {
-            Says::Silent("TLSA records, but the zone is not signed".to_owned())
+    }
+    let mut waits = None;
+    let mut unknown = None;
+    let mut facts = Vec::new();
+    for (name, answer) in &case.asked.tlsa {
+        match answer {
+            None => waits = waits.or_else(|| Some(format!("TLSA of {name}"))),
+            Some(Answer::Known(Tlsa::Secure)) => {
+                return Says::Holds(Hold::DaneSecure(name.clone()));
+            }
+            Some(Answer::Known(Tlsa::Insecure)) => {
+                facts.push(format!("{name} has TLSA records, but its zone is not signed"));
+            }
+            Some(Answer::Known(Tlsa::Absent)) => facts.push(format!("{name} has no TLSA records")),
+            Some(Answer::Unknown(why)) => {
+                unknown = unknown.or_else(|| Some(Hold::DaneUnknown(why.clone())));
+            }
+            Some(Answer::NotAsked) => facts.push(format!("{name} was not asked about")),
         }
-        Some(Answer::Known(Tlsa::Absent)) => Says::Silent("no TLSA records".to_owned()),
-        Some(Answer::Unknown(why)) => Says::Holds(Hold::DaneUnknown(why.clone())),
-        Some(Answer::NotAsked) => Says::Silent("not asked".to_owned()),
+    }
+    if let Some(hold) = unknown {
+        return Says::Holds(hold);
+    }
+    match waits {
+        Some(question) => Says::Waits(question),
+        None => Says::Silent(facts.join(", ")),
     }
 }
 
@@ -43,11 +59,11 @@ pub(super) fn mta_sts(case: &Case<'_>) -> Says {
             Some(Answer::Known(Some(Sts { mode: StsMode::Enforce, .. }))) => {
                 return Says::Holds(Hold::StsEnforced(domain.clone()));
             }
-            Some(Answer::Known(Some(Sts { mode: StsMode::Testing, .. }))) => {
-                facts.push(format!("{domain}: mode testing"));
+            Some(Answer::Known(Some(Sts { mode: StsMode::Testing, fetched, .. }))) => {
+                facts.push(format!("{domain}: mode testing, as of {fetched:.0}"));
             }
-            Some(Answer::Known(Some(Sts { mode: StsMode::None, .. }))) => {
-                facts.push(format!("{domain}: mode none"));
+            Some(Answer::Known(Some(Sts { mode: StsMode::None, fetched, .. }))) => {
+                facts.push(format!("{domain}: mode none, as of {fetched:.0}"));
             }
             Some(Answer::Known(None)) => facts.push(format!("{domain}: no policy")),
             Some(Answer::Unknown(why)) => {

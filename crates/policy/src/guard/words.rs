@@ -1,6 +1,6 @@
 //! What was said in so many words: the config's never-list, the host's own names, the admin's lines in the access file.
 
-use access::lookup::{Entries, Hit, Tag, lookup, lookup_recipients_of};
+use access::lookup::{Entries, Hit, Tag, lookup, lookup_dotted, lookup_recipients_of};
 
 use super::{Case, Says};
 use crate::fact::Answer;
@@ -13,11 +13,13 @@ pub(super) fn never(case: &Case<'_>) -> Says {
     let never = &case.state.rules.never;
     let item = never
         .covers_relay(case.relay)
-        .or_else(|| case.addresses().find_map(|address| never.covers_address(address)));
-    match item {
-        Some(item) => Says::Holds(Hold::Never(item.clone())),
-        None => Says::Silent(format!("none of its {} items covers it", never.0.len())),
+        .or_else(|| case.addresses().into_iter().find_map(|address| never.covers_address(address)));
+    if let Some(item) = item {
+        return Says::Holds(Hold::Never(item.clone()));
     }
+    let unknown = never.has_networks().then(|| addresses_unknown(case)).flatten();
+    unknown
+        .unwrap_or_else(|| Says::Silent(format!("none of its {} items covers it", never.0.len())))
 }
 
 pub(super) fn own_host(case: &Case<'_>) -> Says {
@@ -58,9 +60,9 @@ pub(super) fn tls_rcpt(case: &Case<'_>) -> Says {
         if let Some((domain, hit)) = hit {
             return Says::Holds(Hold::TlsRcpt { domain: domain.clone(), line: quoted(&hit) });
         }
-        if let (true, Some(hit)) =
-            (domains.is_some_and(|domains| domains.has_more()), entries.any_tls_rcpt())
-        {
+        let is_known = domains.is_some_and(|d| !d.list().is_empty() && !d.has_more());
+        let unknown = case.record().is_some() && !is_known;
+        if let (true, Some(hit)) = (unknown, entries.any_tls_rcpt()) {
             return Says::Holds(Hold::TlsRcptUnknown(quoted(&hit)));
         }
         let s = if seen.len() == 1 { "" } else { "s" };
@@ -68,15 +70,32 @@ pub(super) fn tls_rcpt(case: &Case<'_>) -> Says {
     })
 }
 
+/// Where no address was seen and none could be found out, what is said of addresses may cover it.
+fn addresses_unknown(case: &Case<'_>) -> Option<Says> {
+    match &case.asked.addresses {
+        Some((_, Some(Answer::Unknown(why)))) => {
+            Some(Says::Holds(Hold::AddressesUnknown(why.clone())))
+        }
+        Some((name, None)) => Some(Says::Waits(format!("the addresses of {name}"))),
+        _ => None,
+    }
+}
+
 /// What sendmail would find for the relay at any of its addresses.
 fn by_host(case: &Case<'_>, tag: Tag, hold: impl Fn(Line) -> Hold) -> Says {
     with_entries(case, |entries| {
         let relay = case.relay.as_str();
-        let at_address =
-            || case.addresses().find_map(|address| lookup(entries, tag, relay, Some(address)));
-        match at_address().or_else(|| lookup(entries, tag, relay, None)) {
+        let addresses = case.addresses();
+        let mut addresses = addresses.into_iter();
+        let mut at_address = || addresses.find_map(|a| lookup(entries, tag, relay, Some(a)));
+        let unknown = entries.any_by_address(tag).then(|| addresses_unknown(case)).flatten();
+        // Whether lookupdotdomain is on is not asked: the admin means something by such an entry.
+        let at_name =
+            || lookup(entries, tag, relay, None).or_else(|| lookup_dotted(entries, tag, relay));
+        match at_address().or_else(at_name) {
             Some(hit) => Says::Holds(hold(quoted(&hit))),
-            None => Says::Silent("no entry of the admin's covers it".to_owned()),
+            None => unknown
+                .unwrap_or_else(|| Says::Silent("no entry of the admin's covers it".to_owned())),
         }
     })
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use access::lookup::Entries;
 use jiff::Timestamp;
@@ -31,6 +32,8 @@ pub(crate) struct Story {
     pub(crate) to: Vec<&'static str>,
     /// What DNS says of TLSA records.
     pub(crate) tlsa: Answer<Tlsa>,
+    /// What DNS says of a relay's addresses, where the log told none.
+    pub(crate) addresses: Answer<Vec<IpAddr>>,
     /// What each domain's MTA-STS is; none where it is not named.
     pub(crate) sts: HashMap<&'static str, Answer<Option<Sts>>>,
 }
@@ -48,6 +51,7 @@ impl Story {
             cause: CauseKind::Handshake,
             to: vec![],
             tlsa: Answer::Known(Tlsa::Absent),
+            addresses: Answer::Known(vec![]),
             sts: HashMap::new(),
         }
     }
@@ -157,6 +161,10 @@ impl Story {
                     let known = self.sts.get(&*domain).cloned();
                     let fact = Fact::Sts(domain, known.unwrap_or(Answer::Known(None)));
                     self.input(Input::Fact(fact));
+                }
+                Effect::Ask(Question::Addresses(name)) => {
+                    let answer = self.addresses.clone();
+                    self.input(Input::Fact(Fact::Addresses(name, answer)));
                 }
                 Effect::Ask(question) => self.told.push(format!("ask {question:?}")),
                 Effect::Prove(relay, _) => self.told.push(format!("prove {relay}")),

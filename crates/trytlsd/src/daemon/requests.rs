@@ -28,7 +28,9 @@ impl Daemon {
         let before = self.decided.len();
         self.take(Input::Request(wish), clock::now());
         let decided = self.decided.get(before..).unwrap_or_default();
-        decided.iter().find_map(outcome).unwrap_or_else(|| Outcome::done(String::new()))
+        decided.iter().find_map(outcome).unwrap_or_else(|| {
+            Outcome::refused("it had ended before it was read, or a later word stands".to_owned())
+        })
     }
 }
 
