@@ -59,9 +59,10 @@ fn on_event(state: &mut State, event: &Event<'_>, now: Timestamp, outcome: &mut 
         What::Waiting(waiting) => on_waiting(state, waiting, now, outcome),
         What::Success(success) => on_success(state, success, now, outcome),
         What::Served(served) => {
-            let success = state.last_success(served.relay.as_str()).unwrap_or_default();
-            let second = seconds(now);
-            state.successes.note_at(served.address, successes::Success { second, ..success });
+            // Of the handshake, not of the delivery that came after: the same success is one.
+            if let Some(success) = state.last_success(served.relay.as_str()) {
+                state.successes.note_at(served.address, success);
+            }
         }
         What::DaneWarning(relay) => on_dane_warning(state, relay, now, outcome),
         _ => {}
