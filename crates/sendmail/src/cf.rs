@@ -24,6 +24,8 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+pub use client_tls::ClientTls;
+
 /// Larger files are refused; a stock cf has 60 KB.
 const MAX_BYTES: u64 = 8 << 20;
 
@@ -45,6 +47,8 @@ pub struct Cf {
     /// `DZ`: the version of the cf, which names the sendmail it was made with: `8.17.1.9/Debian-2+deb12u2`. Printable
     /// ASCII, at most 100 bytes; none if the file has none, or something else.
     pub version: Option<String>,
+    /// How sendmail sets TLS up when it is the client.
+    pub client_tls: ClientTls,
     /// `O TrustedUser`: who owns the maps that makemap makes as root. A name or a number.
     pub trusted_user: Option<String>,
     /// `Dj`: the host's own name, where it stands in the file as plain text (else sendmail finds it at run time).
@@ -178,6 +182,8 @@ impl Cf {
             self.dane = is_true(value) || value.eq_ignore_ascii_case(b"always");
         } else if is_option(name, "TrustedUser", "Tru") {
             self.trusted_user = plain_words(value).next();
+        } else {
+            self.client_tls.option(name, value);
         }
     }
 }
@@ -354,5 +360,6 @@ fn split_while(text: &[u8], fits: impl Fn(&u8) -> bool) -> (&[u8], &[u8]) {
     text.split_at(text.iter().position(|b| !fits(b)).unwrap_or(text.len()))
 }
 
+mod client_tls;
 #[cfg(test)]
 mod tests;

@@ -172,6 +172,34 @@ fn files_that_are_none() {
     assert_eq!(Cf::read(&path).expect("reads"), Cf::default());
 }
 
+#[test]
+fn tls_as_a_client() {
+    let tls = |text: &str| parse(text).expect("parses").client_tls;
+    let path = |path: &str| Some(PathBuf::from(path));
+    let all = "O CipherList=HIGH:!aNULL:@SECLEVEL=1\nO CipherSuites=TLS_AES_128_GCM_SHA256\n\
+               O ClientSSLOptions=+SSL_OP_NO_TLSv1 -SSL_OP_NO_TICKET # why\nO CACertFile=/ca.pem\n\
+               O CACertPath=/etc/ssl/certs\nO ClientCertFile=/c.pem,/d.pem\nO ClientKeyFile=/k.pem\n";
+    let expect = ClientTls {
+        ciphers: Some("HIGH:!aNULL:@SECLEVEL=1".to_owned()),
+        suites: Some("TLS_AES_128_GCM_SHA256".to_owned()),
+        options: Some("+SSL_OP_NO_TLSv1 -SSL_OP_NO_TICKET".to_owned()),
+        ca_file: path("/ca.pem"),
+        ca_path: path("/etc/ssl/certs"),
+        certificate: path("/c.pem"),
+        key: path("/k.pem"),
+    };
+    assert_eq!(tls(all), expect);
+    // The last counts; one without a value takes it back; a macro is not known; others are others.
+    assert_eq!(tls(&format!("{all}O CipherL=ALL\n")).ciphers.as_deref(), Some("ALL"));
+    assert_eq!(tls(&format!("{all}O cipherlist=\nO clientcertfile\n")).ciphers, None);
+    assert_eq!(
+        tls("O CipherList=$m\nO ClientKeyFile=$m/k\nO CACertFile=ca\n"),
+        ClientTls::default()
+    );
+    assert_eq!(tls("O ServerCertFile=/s\nO ServerSSLOptions=SSL_OP_ALL\n"), ClientTls::default());
+    assert_eq!(tls("#O CipherList=ALL\nOCipherList=ALL\n"), ClientTls::default());
+}
+
 /// Lines that look like some of a cf.
 const LINE: &str = r"[KODCF# \t]?(access|one|j|w| )? ?(hash|sequence|one)?[ -/$#\\]{0,8}";
 
