@@ -7,13 +7,16 @@
 use anyhow::{Context as _, Result};
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
+use openssl::dh::Dh;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::{PKey, PKeyRef, Private};
+use openssl::rsa::Rsa;
 use openssl::ssl::{SslAcceptor, SslMethod, SslVerifyMode, SslVersion};
-use openssl::x509::{X509, X509NameBuilder};
+use openssl::x509::extension::SubjectAlternativeName;
+use openssl::x509::{X509, X509Name, X509NameBuilder};
 
 /// `X509_V_ERR_CERT_HAS_EXPIRED` of x509_vfy.h.
 const HAS_EXPIRED: i32 = 10;
@@ -30,6 +33,31 @@ pub(crate) enum Ability {
     /// TLS 1.2, and a certificate of the client's that is in date, whoever signed it: "sslv3 alert certificate expired"
     /// at a sendmail whose is not.
     WantsCertificate,
+    /// TLS 1.2, and a certificate of the client's by an authority that it knows; it knows none.
+    TrustsNobody,
+    /// TLS 1.2, DHE over 1024 bits.
+    WeakDh,
+    /// TLS 1.2, an RSA key of 1024 bits.
+    WeakRsa,
+    /// TLS 1.2, signatures with SHA-1.
+    Sha1,
+    /// As `Modern`, with another certificate.
+    Shows(Likeness),
+}
+
+/// What a peer's certificate is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likeness {
+    /// By an authority that nobody knows, in date, for the peer's own name.
+    Fine,
+    /// The same, out of date.
+    Expired,
+    /// The same, not valid before tomorrow.
+    NotYetValid,
+    /// In date, for the peer's own name, by itself.
+    SelfSigned,
+    /// As `Fine`, for other names.
+    OtherName,
 }
 
 /// Whether a certificate is in date.
@@ -39,14 +67,16 @@ pub enum Validity {
     Current,
     /// It was, in 2001.
     Expired,
+    /// It will be, tomorrow.
+    Future,
 }
 
-/// An acceptor with a certificate of its own, P-256 since that is made in no time.
-pub(crate) fn acceptor(ability: Ability) -> Result<SslAcceptor> {
-    let (key, certificate) = self_signed().context("make a peer's certificate")?;
+/// An acceptor with a certificate of its own, P-256 since that is made in no time; `name` is the peer's, before `.mx.test`.
+pub(crate) fn acceptor(ability: Ability, name: &str) -> Result<SslAcceptor> {
+    let (key, certificate) = identity(ability, name).context("make a peer's certificate")?;
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
     match ability {
-        Ability::Modern => {}
+        Ability::Modern | Ability::Shows(_) => {}
         Ability::Tls10 => {
             builder.set_cipher_list("ALL:@SECLEVEL=0")?;
             builder.set_min_proto_version(Some(SslVersion::TLS1))?;
@@ -65,17 +95,51 @@ pub(crate) fn acceptor(ability: Ability) -> Result<SslAcceptor> {
                 verified || store.error().as_raw() != HAS_EXPIRED
             });
         }
+        Ability::TrustsNobody => {
+            builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+            builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
+        }
+        Ability::WeakDh => {
+            builder.set_cipher_list("DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0")?;
+            builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+            builder.set_tmp_dh(&*Dh::get_1024_160()?)?;
+        }
+        Ability::WeakRsa => {
+            builder.set_cipher_list("ECDHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0")?;
+            builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+        }
+        Ability::Sha1 => {
+            builder.set_cipher_list("ECDHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0")?;
+            builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+            builder.set_sigalgs_list("RSA+SHA1")?;
+        }
     }
     builder.set_private_key(&key)?;
     builder.set_certificate(&certificate)?;
     Ok(builder.build())
 }
 
-fn self_signed() -> Result<(PKey<Private>, X509), ErrorStack> {
-    let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
-    let key = PKey::from_ec_key(EcKey::generate(&curve)?)?;
-    let certificate = signed("peer.mx.test", &key, Validity::Current)?;
+/// The key and the certificate of a peer. An acceptor that takes a weak key is one at security level 0.
+fn identity(ability: Ability, name: &str) -> Result<(PKey<Private>, X509), ErrorStack> {
+    let key = match ability {
+        Ability::WeakRsa => PKey::from_rsa(Rsa::generate(1024)?)?,
+        Ability::WeakDh | Ability::Sha1 => PKey::from_rsa(Rsa::generate(2048)?)?,
+        _ => p256()?,
+    };
+    let name = format!("{name}.mx.test");
+    let certificate = match ability {
+        Ability::Shows(Likeness::Fine) => issued(&name, &key, Validity::Current)?,
+        Ability::Shows(Likeness::Expired) => issued(&name, &key, Validity::Expired)?,
+        Ability::Shows(Likeness::NotYetValid) => issued(&name, &key, Validity::Future)?,
+        Ability::Shows(Likeness::SelfSigned) => signed(&name, &key, Validity::Current)?,
+        Ability::Shows(Likeness::OtherName) => issued("other.test", &key, Validity::Current)?,
+        _ => signed("peer.mx.test", &key, Validity::Current)?,
+    };
     Ok((key, certificate))
+}
+
+fn p256() -> Result<PKey<Private>, ErrorStack> {
+    PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?)?)
 }
 
 /// A certificate for the private key in `pem`, as PEM.
@@ -87,24 +151,57 @@ pub(crate) fn for_key(pem: &str, name: &str, validity: Validity) -> Result<Vec<u
     Ok(signed(name, &key, validity)?.to_pem()?)
 }
 
+/// A new key and a certificate for it, for a client, both as PEM.
+///
+/// # Errors
+/// Where OpenSSL does not work.
+pub fn client(name: &str, validity: Validity) -> Result<(Vec<u8>, Vec<u8>)> {
+    let key = p256()?;
+    let certificate = signed(name, &key, validity)?;
+    Ok((key.private_key_to_pem_pkcs8()?, certificate.to_pem()?))
+}
+
+/// By itself.
 fn signed(name: &str, key: &PKey<Private>, validity: Validity) -> Result<X509, ErrorStack> {
-    let mut subject = X509NameBuilder::new()?;
-    subject.append_entry_by_text("CN", name)?;
-    let subject = subject.build();
+    certificate(name, key, validity, name, key)
+}
+
+/// By an authority that is made for it and forgotten.
+fn issued(name: &str, key: &PKey<Private>, validity: Validity) -> Result<X509, ErrorStack> {
+    certificate(name, key, validity, "an authority", &*p256()?)
+}
+
+fn certificate(
+    name: &str,
+    key: &PKeyRef<Private>,
+    validity: Validity,
+    issuer: &str,
+    issuer_key: &PKeyRef<Private>,
+) -> Result<X509, ErrorStack> {
+    let common_name = |name: &str| -> Result<X509Name, ErrorStack> {
+        let mut builder = X509NameBuilder::new()?;
+        builder.append_entry_by_text("CN", name)?;
+        Ok(builder.build())
+    };
     let mut builder = X509::builder()?;
     builder.set_version(2)?;
     builder.set_serial_number(&*BigNum::from_u32(1)?.to_asn1_integer()?)?;
-    builder.set_subject_name(&subject)?;
-    builder.set_issuer_name(&subject)?;
+    builder.set_subject_name(&*common_name(name)?)?;
+    builder.set_issuer_name(&*common_name(issuer)?)?;
     builder.set_pubkey(key)?;
+    let days = Asn1Time::days_from_now;
     let (from, until) = match validity {
-        Validity::Current => (Asn1Time::days_from_now(0)?, Asn1Time::days_from_now(2)?),
+        Validity::Current => (days(0)?, days(2)?),
+        Validity::Future => (days(1)?, days(2)?),
         Validity::Expired => {
             (Asn1Time::from_str("20010101000000Z")?, Asn1Time::from_str("20020101000000Z")?)
         }
     };
     builder.set_not_before(&from)?;
     builder.set_not_after(&until)?;
-    builder.sign(key, MessageDigest::sha256())?;
+    let names =
+        SubjectAlternativeName::new().dns(name).build(&builder.x509v3_context(None, None))?;
+    builder.append_extension(names)?;
+    builder.sign(issuer_key, MessageDigest::sha256())?;
     Ok(builder.build())
 }

@@ -4,12 +4,13 @@
 //! talks to it ([`crate::bed::Bed::set_peer`]), and reports what happens, so that a test can wait for "delivered in
 //! clear at peer X" rather than believe a log.
 
-use std::net::{IpAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::certificate::Likeness;
 use crate::namespace::Namespace;
 use crate::session;
 
@@ -37,14 +38,49 @@ pub enum Mode {
     /// TLS 1.2 with whoever shows a certificate that is in date; others get an alert. (With TLS 1.3 sendmail would take
     /// the handshake for done before the alert comes.)
     WantsCertificate,
+    /// TLS 1.2 with whoever shows a certificate that it can verify, and it trusts nobody.
+    TrustsNobody,
+    /// TLS 1.2 with DHE alone, over 1024 bits: "dh key too small".
+    WeakDh,
+    /// TLS 1.2 and a certificate with an RSA key of 1024 bits.
+    WeakRsa,
+    /// TLS 1.2, and signs with SHA-1 alone.
+    Sha1,
+    /// Closes when a client says that it knows TLS 1.3; good up to 1.2.
+    Tls13Intolerant,
+    /// As [`Mode::Tls`], with this certificate.
+    Shows(Likeness),
     /// Hangs up right after a good handshake.
     DropAfterHandshake,
+    /// Says nothing from this step on, and keeps the connection.
+    HangAt(Step),
+    /// Closes the connection at this step.
+    CloseAt(Step),
+    /// Answers this step, in clear, with lines that have no end.
+    Endless(Step),
+    /// A good peer whose greeting and EHLO are full of NUL bytes and escape sequences.
+    Noisy,
+    /// A good peer that says more in clear with its answer to STARTTLS, as somebody on the way would.
+    Injects,
     /// Answers STARTTLS with this line instead of 220, as "454 4.7.0 TLS not available".
     Reply(String),
     /// Greets with this line, as "421 4.3.2 busy", and hangs up.
     Greeting(String),
     /// Nobody listens: connection refused.
     Refused,
+}
+
+/// A step of the conversation, where the peer is to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The greeting.
+    Banner,
+    /// The answer to EHLO in clear.
+    Ehlo,
+    /// The answer to STARTTLS.
+    StartTls,
+    /// The answer to EHLO over TLS.
+    EhloOverTls,
 }
 
 /// The PTR record of a peer's address.
@@ -117,6 +153,10 @@ pub enum What {
     StartTls,
     /// A handshake succeeded, with this version of TLS.
     Handshake(&'static str),
+    /// The client said this line, in clear or over TLS. Told of a [`Lone`] peer only.
+    Line(Channel, String),
+    /// The name of a server that the client asked for in its hello (SNI). Told of a [`Lone`] peer only.
+    ServerName(String),
     /// A message was accepted.
     Message {
         /// In clear or over TLS.
@@ -234,8 +274,74 @@ fn accept(listener: &TcpListener, name: &str, mode: &Arc<Mutex<Mode>>, reports: 
     }
 }
 
+/// A peer outside a bed, on a port of its own of 127.0.0.1; its name is `lone.mx.test`. Its thread ends when it is dropped.
+#[derive(Debug)]
+pub struct Lone {
+    listener: TcpListener,
+    address: SocketAddr,
+    reports: Reports,
+}
+
+impl Lone {
+    /// Start it.
+    ///
+    /// # Errors
+    /// Where it cannot listen.
+    pub fn start(mode: Mode) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen")?;
+        let address = listener.local_addr()?;
+        let accepting = listener.try_clone().context("clone a listener")?;
+        let reports = Reports::default();
+        let mut peer = Self { listener, address, reports };
+        if mode == Mode::Refused {
+            peer.stop();
+        } else {
+            let reports = Arc::clone(&peer.reports);
+            thread::spawn(move || {
+                while let Ok((stream, _)) = accepting.accept() {
+                    let (mode, reports) = (mode.clone(), Arc::clone(&reports));
+                    thread::spawn(move || {
+                        let report = |what| lock(&reports).push((LONE.to_owned(), what));
+                        drop(session::serve(LONE, &mode, stream, &report));
+                    });
+                }
+            });
+        }
+        Ok(peer)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What has happened at it so far, oldest first.
+    #[must_use]
+    pub fn reports(&self) -> Vec<What> {
+        lock(&self.reports).iter().map(|(_, what)| what.clone()).collect()
+    }
+
+    fn stop(&mut self) {
+        rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both).ok();
+    }
+}
+
+impl Drop for Lone {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The name of a [`Lone`] peer, before `.mx.test`.
+const LONE: &str = "lone";
+
 fn converse(name: &str, mode: &Mode, stream: TcpStream, reports: &Reports) {
-    let report = |what: What| lock(reports).push((name.to_owned(), what));
+    let report = |what: What| {
+        if !matches!(what, What::Line(..) | What::ServerName(_)) {
+            lock(reports).push((name.to_owned(), what));
+        }
+    };
     // A client that goes away in mid-conversation is what half of these tests are about.
     drop(session::serve(name, mode, stream, &report));
 }

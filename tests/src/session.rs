@@ -5,11 +5,11 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use openssl::ssl::SslStream;
+use openssl::ssl::{NameType, SslStream};
 use rustix::net::sockopt::set_socket_linger;
 
 use crate::certificate::{Ability, acceptor};
-use crate::peers::{Channel, Mode, What};
+use crate::peers::{Channel, Mode, Step, What};
 
 /// How long a peer waits for the other side before it hangs up.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -50,6 +50,7 @@ impl Write for Link {
 
 /// The conversation so far.
 struct Session<'peer> {
+    name: &'peer str,
     link: Link,
     /// Bytes read and not yet taken as a line.
     unread: Vec<u8>,
@@ -71,17 +72,40 @@ pub(crate) fn serve(
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
     report(What::Connected);
-    let mut session =
-        Session { link: Link::Clear(stream), unread: Vec::new(), recipients: Vec::new(), report };
+    let mut session = Session {
+        name,
+        link: Link::Clear(stream),
+        unread: Vec::new(),
+        recipients: Vec::new(),
+        report,
+    };
     if let Mode::Greeting(greeting) = mode {
         return session.say(greeting);
     }
-    session.say(&format!("220 {name}.mx.test ESMTP"))?;
+    if session.breaks_off(mode, Step::Banner, "220")? {
+        return Ok(());
+    }
+    session.say(&format!("220 {name}.mx.test ESMTP{}", noise(mode)))?;
     while let Some(line) = session.line()? {
+        report(What::Line(session.channel(), line.clone()));
         let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+        let step = match (verb.as_str(), session.clear().is_some()) {
+            ("EHLO", true) => Some(Step::Ehlo),
+            ("EHLO", false) => Some(Step::EhloOverTls),
+            ("STARTTLS", _) => Some(Step::StartTls),
+            _ => None,
+        };
+        if let Some(step) = step
+            && session.breaks_off(mode, step, "250")?
+        {
+            return Ok(());
+        }
         match verb.as_str() {
             "EHLO" if session.clear().is_some() && *mode != Mode::Plain => {
-                session.say(&format!("250-{name}.mx.test\r\n250-STARTTLS\r\n250 8BITMIME"))?;
+                let noise = noise(mode);
+                session.say(&format!(
+                    "250-{name}.mx.test{noise}\r\n250-STARTTLS{noise}\r\n250 8BITMIME"
+                ))?;
             }
             "EHLO" => session.say(&format!("250-{name}.mx.test\r\n250 8BITMIME"))?,
             "STARTTLS" => match start_tls(session, mode)? {
@@ -112,7 +136,8 @@ fn start_tls<'peer>(mut session: Session<'peer>, mode: &Mode) -> Result<Option<S
         session.say(reply)?;
         return Ok(Some(session));
     }
-    session.say("220 2.0.0 Ready to start TLS")?;
+    let more = if *mode == Mode::Injects { "\r\n250-evil.test\r\n250 AUTH PLAIN" } else { "" };
+    session.say(&format!("220 2.0.0 Ready to start TLS{more}"))?;
     let Link::Clear(mut stream) = session.link else { bail!("STARTTLS over TLS") };
     // The client's hello has come, unread: what is then done does not depend on who is quicker.
     stream.peek(&mut [0])?;
@@ -146,9 +171,19 @@ fn start_tls<'peer>(mut session: Session<'peer>, mode: &Mode) -> Result<Option<S
         Mode::Tls10 => Ability::Tls10,
         Mode::NoCipher => Ability::NoCommonCipher,
         Mode::WantsCertificate => Ability::WantsCertificate,
+        Mode::TrustsNobody => Ability::TrustsNobody,
+        Mode::WeakDh => Ability::WeakDh,
+        Mode::WeakRsa => Ability::WeakRsa,
+        Mode::Sha1 => Ability::Sha1,
+        Mode::Shows(likeness) => Ability::Shows(*likeness),
+        Mode::Tls13Intolerant if offers_tls13(&stream)? => return Ok(None),
         _ => Ability::Modern,
     };
-    let stream = acceptor(ability)?.accept(stream).context("the TLS handshake")?;
+    let name = session.name;
+    let stream = acceptor(ability, name)?.accept(stream).context("the TLS handshake")?;
+    if let Some(asked) = stream.ssl().servername(NameType::HOST_NAME) {
+        (session.report)(What::ServerName(asked.to_owned()));
+    }
     (session.report)(What::Handshake(stream.ssl().version_str()));
     if *mode == Mode::DropAfterHandshake {
         return Ok(None);
@@ -158,13 +193,45 @@ fn start_tls<'peer>(mut session: Session<'peer>, mode: &Mode) -> Result<Option<S
     Ok(Some(session))
 }
 
+/// Whether the hello that waits to be read has the extension supported_versions with TLS 1.3 first (RFC 8446, section
+/// 4.2.1).
+fn offers_tls13(stream: &TcpStream) -> Result<bool> {
+    let mut hello = [0; 4096];
+    let count = stream.peek(&mut hello)?;
+    let hello = hello.get(..count).unwrap_or_default();
+    Ok(hello.windows(7).any(|bytes| matches!(bytes, [0, 0x2b, 0, _, _, 3, 4])))
+}
+
+/// What a peer that is no good text adds to its lines.
+fn noise(mode: &Mode) -> &'static str {
+    if *mode == Mode::Noisy { " \0\x1b[31m\x07\u{202e}" } else { "" }
+}
+
 /// Read and forget until the other side hangs up or patience ends.
-fn wait_for_end(stream: &mut TcpStream) {
+fn wait_for_end(stream: &mut impl Read) {
     let mut heap = [0; 4096];
     while matches!(stream.read(&mut heap), Ok(1..)) {}
 }
 
 impl Session<'_> {
+    /// Breaks the conversation off, if it is this step at which the peer does so.
+    fn breaks_off(&mut self, mode: &Mode, step: Step, code: &str) -> Result<bool> {
+        match mode {
+            Mode::HangAt(at) if *at == step => wait_for_end(&mut self.link),
+            Mode::CloseAt(at) if *at == step => {}
+            // Ends when the other side has gone.
+            Mode::Endless(at) if *at == step => loop {
+                self.say(&format!("{code}-more"))?;
+            },
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn channel(&self) -> Channel {
+        if self.clear().is_some() { Channel::Clear } else { Channel::Tls }
+    }
+
     fn clear(&self) -> Option<&TcpStream> {
         match &self.link {
             Link::Clear(stream) => Some(stream),
@@ -205,7 +272,7 @@ impl Session<'_> {
                 Some(_) => {}
             }
         }
-        let over = if self.clear().is_some() { Channel::Clear } else { Channel::Tls };
+        let over = self.channel();
         let recipients = std::mem::take(&mut self.recipients);
         (self.report)(What::Message { over, recipients });
         self.say(match over {
