@@ -15,6 +15,7 @@ use config::Span;
   trytlsd scan /var/log/mail.log*          what would have been done, from old logs
   trytlsd run --dry-run                    follow the log and show each entry
   trytlsd explain mx.example.org           what is known of a relay, and what holds it back
+  trytlsd probe mx.example.org             whether its STARTTLS works now, and where it breaks
   grep tls_server mail.log | trytlsd match how each line is read, and why it counts or not")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Match(Match),
     Explain(Explain),
     Approve(Approve),
+    Probe(Probe),
     CheckConfig(CheckConfig),
 }
 
@@ -159,6 +161,46 @@ pub(crate) struct Approve {
     /// The relay as in the log: mx.example.org, [mx.example.org] or [192.0.2.25]
     #[arg(value_name = "RELAY")]
     pub(crate) relay: String,
+}
+
+/// Look whether STARTTLS works with a host, where it breaks, and what would mend it.
+///
+/// Holds an SMTP conversation with each address of the host (four at most), through the same OpenSSL and with the same
+/// options as the sendmail here (sendmail.cf is read), so that it fails where sendmail fails. Where the handshake breaks it
+/// also asks differently. No mail is sent, nothing is changed. The name is that of a mail host, as in relay=: its addresses
+/// are looked up, MX records are not.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 STARTTLS works, 1 it is broken at some address, 2 no address was reached, or the config or the
+command line is wrong. Certificates that are out of date, self-signed or for other names stop nobody.
+
+Examples:
+  trytlsd probe mx.example.org
+  trytlsd probe --letter mx.example.org | mail -s 'Your STARTTLS' postmaster@example.org
+  trytlsd probe --json '[2001:db8::25]:25'"
+)]
+pub(crate) struct Probe {
+    /// The config file, for the path of sendmail.cf [default: /etc/trytlsd/trytlsd.toml if it exists]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print a text for the postmaster of the other side, if something is broken
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) letter: bool,
+    /// The longest that each step of the conversation may take, 1s to 1h
+    #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = step)]
+    pub(crate) timeout: Span,
+    /// A mail host or an address, with a port if it is not 25
+    #[arg(value_name = "HOST|IP[:PORT]")]
+    pub(crate) target: String,
+}
+
+fn step(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    let fits = (1..=3600).contains(&span.to_std().as_secs());
+    if fits { Ok(span) } else { Err("it must be from 1s to 1h".to_owned()) }
 }
 
 /// Check the config and what it names, and show every key with the file that set it.

@@ -16,11 +16,15 @@ mod glimpse;
 mod happening;
 mod host;
 mod keeper;
+mod letter;
 mod logging;
 mod mapper;
 mod matching;
 mod nudge;
 mod output;
+mod place;
+mod probe;
+mod probed;
 mod progress;
 mod proof;
 mod reader;
@@ -71,6 +75,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Match(args) => matching::run(&args),
         Command::Explain(args) => explain::run(&args, &load(args.config.as_deref())?),
         Command::Approve(args) => approve::run(&args, &load(args.config.as_deref())?),
+        Command::Probe(args) => probe::run(&args, &load(args.config.as_deref())?),
         Command::CheckConfig(args) => check::run(&args, &load(args.config.as_deref())?),
     }
 }
