@@ -15,6 +15,7 @@ use crate::fact::Fact;
 use crate::guard;
 use crate::hold::Hold;
 use crate::input::{Change, Edit, Effect};
+use crate::probes::Probes;
 use crate::record::{Record, Work};
 use crate::rules::KeyMode;
 use crate::state::State;
@@ -34,7 +35,7 @@ pub(crate) fn weigh(state: &mut State, relay: &Relay<'_>, now: Timestamp, outcom
         }
         return;
     }
-    let weight = record.evidence.weigh(&state.rules, now);
+    let weight = record.weigh(&state.rules, now);
     if !weight.enough {
         return;
     }
@@ -107,17 +108,25 @@ fn decide(
     if record.keys().count() + keys.len() > MOST_KEYS {
         return hold_back(state, relay, Hold::TooManyKeys, now, outcome);
     }
-    let weight = record.evidence.weigh(&state.rules, now);
+    let weight = record.weigh(&state.rules, now);
     let mut why = match (record.active().is_empty(), weight.stuck) {
         (false, _) => "mail was stuck at a further address".to_owned(),
         (true, 0) => "it was proposed in dry run".to_owned(),
         (true, 1) => "1 stuck attempt".to_owned(),
         (true, stuck) => format!("{stuck} stuck attempts within {:#}", weight.span),
     };
+    match record.probes().map_or(0, Probes::failed) {
+        0 => {}
+        1 => why.push_str(", and 1 probe"),
+        failed => why.push_str(&format!(", and {failed} probes")),
+    }
+    if record.probation(now).is_some() {
+        why.push_str(", after its entry was lifted");
+    }
     if record.approval(now).is_some() {
         why.push_str(", approved by an operator");
     }
-    let add = keys.iter().map(|key| managed(relay, key.clone(), &why, now)).collect();
+    let add = keys.iter().map(|key| managed(&state.rules, relay, key.clone(), &why, now)).collect();
     let standing = record.standing();
     standing.removing.retain(|key| !keys.contains(key));
     standing.work = Work::Editing { keys, cleared: false };
@@ -166,7 +175,7 @@ pub(crate) fn retry(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
         let limited = matches!(record.hold(), Some(Hold::EntriesLimit(..) | Hold::HourLimit(..)));
         record.standing().work = Work::Idle;
         // What only a limit held back had passed the threshold, however long ago.
-        limited || record.is_decided() || record.evidence.weigh(&rules, now).enough
+        limited || record.is_decided() || record.weigh(&rules, now).enough
     };
     let own_fault = state.own_fault().is_some();
     let full = state.limit(1, now).is_some();

@@ -124,10 +124,15 @@ impl Case<'_> {
         self.record().is_some_and(Record::is_decided)
     }
 
+    /// Whether an entry of its was lifted lately.
+    fn is_on_probation(&self) -> bool {
+        self.record().is_some_and(|record| record.probation(self.now).is_some())
+    }
+
     /// What the evidence weighs now, if there is any.
     fn weight(&self) -> Option<Weight> {
         let record = self.record()?;
-        Some(record.evidence.clone().weigh(&self.state.rules, self.now))
+        Some(record.clone().weigh(&self.state.rules, self.now))
     }
 }
 

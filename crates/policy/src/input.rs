@@ -13,6 +13,7 @@ use crate::approval::Approval;
 use crate::evidence::Weight;
 use crate::fact::{Fact, Question};
 use crate::hold::Hold;
+use crate::life::Probed;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub enum Input<'a> {
     Map(MapState),
     /// What sendmail answered when it was asked about an entry.
     Proof(Relay<'static>, Proof),
+    /// What a probe of the relay found.
+    Probed(Relay<'static>, Probed),
     /// An operator's word.
     Request(Request),
     /// Time passed.
@@ -89,6 +92,9 @@ pub enum Request {
     Resume,
     /// The relay may have its entry although a guard speaks.
     Approve(Relay<'static>, Approval),
+    /// The relay gets no entry until then, in seconds since 1970; one that it has goes. None: for the hold-off of the
+    /// rules.
+    Lift(Relay<'static>, Option<u32>),
 }
 
 /// Something to be done outside.
@@ -98,6 +104,8 @@ pub enum Effect {
     Ask(Question),
     /// Change the map.
     Edit(Edit),
+    /// Probe the relay at these addresses; at those of its name if there are none.
+    Probe(Relay<'static>, Vec<IpAddr>),
     /// Ask sendmail whether it acts on the entries of the relay, at each address.
     Prove(Relay<'static>, Vec<Option<IpAddr>>),
 }
@@ -113,6 +121,17 @@ pub struct Edit {
     pub remove: Vec<Key>,
 }
 
+/// Why entries are taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The peer is mended: two good probes in a row.
+    Mended,
+    /// sendmail has not used them for long.
+    Unused,
+    /// Their time has ended, and nobody answers there.
+    Unreachable,
+}
+
 /// Something that is so from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -126,6 +145,12 @@ pub enum Change {
     Active(Relay<'static>, Vec<Key>),
     /// What the proof said.
     Proven(Relay<'static>, Proof),
+    /// A probe was answered.
+    Probed(Relay<'static>, Probed),
+    /// The entries stand for another term: until then, in seconds since 1970.
+    Renewed(Relay<'static>, Vec<Key>, u32),
+    /// The entries are taken out, for nobody needs them any more.
+    Over(Relay<'static>, Vec<Key>, Ending),
     /// Somebody took entries of ours out: they stay out until then, in seconds since 1970.
     Lifted(Relay<'static>, Vec<Key>, u32),
     /// The admin has written entries of his own for these keys: ours are not needed.

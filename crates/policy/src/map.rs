@@ -20,8 +20,11 @@ use crate::evidence::seconds;
 use crate::fact::Answer;
 use crate::guard::{Guard, against_return, requires_tls};
 use crate::hold::Hold;
-use crate::input::{Change, Edit, Effect, Look, MapState, Proof};
+use crate::input::{Change, Edit, Effect, Ending, Look, MapState, Proof};
+use crate::life::Life;
+use crate::probation::Probation;
 use crate::record::{Record, Work};
+use crate::rules::Rules;
 use crate::state::State;
 use crate::step::{Outcome, managed};
 
@@ -106,7 +109,7 @@ fn written(
     if keys.iter().any(|key| record.wiped().contains(key)) {
         state.put_back = Some(now);
     }
-    let made = in_force(record, relay.clone(), keys, now, outcome);
+    let made = in_force(record, &state.rules, relay.clone(), keys, now, outcome);
     (0..made).for_each(|_| state.note_made(now));
     withdraw_if_required(state, &relay, now, outcome);
 }
@@ -125,6 +128,7 @@ pub(crate) fn withdraw(
     standing.wiped.clear();
     let keys = std::mem::take(&mut standing.active);
     standing.since = 0;
+    standing.life = None;
     if let Work::Editing { cleared, .. } = &mut standing.work {
         *cleared = true; // What is being written is taken out when that is answered.
     } else {
@@ -228,6 +232,7 @@ fn try_again(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
 /// The keys are in file and map. How many are new.
 fn in_force(
     record: &mut Record,
+    rules: &Rules,
     relay: Relay<'static>,
     keys: Vec<Key>,
     now: Timestamp,
@@ -240,9 +245,17 @@ fn in_force(
     let (back, new): (Vec<Key>, Vec<Key>) =
         keys.iter().cloned().partition(|key| standing.wiped.contains(key));
     standing.wiped.retain(|key| !keys.contains(key));
+    let new: Vec<Key> = new.into_iter().filter(|key| !standing.active.contains(key)).collect();
     let unknown = keys.iter().filter(|key| !standing.active.contains(key)).cloned();
     let unknown: Vec<Key> = unknown.collect();
     standing.active.extend(unknown);
+    let relapse = standing.probation.take().map(|probation| probation.interval);
+    let begin = || Box::new(Life::begin(&rules.life, relay.as_str(), relapse, seconds(now)));
+    standing.life.get_or_insert_with(begin);
+    standing.probes = None;
+    if back.is_empty() && new.is_empty() {
+        return 0; // Renewed: sendmail finds what it found before.
+    }
     let at = keys.iter().map(proven_at).collect();
     let made = new.len();
     if !back.is_empty() {
@@ -261,6 +274,48 @@ fn proven_at(key: &Key) -> Option<IpAddr> {
         Key::Address(address) => Some(*address),
         Key::Name(_) | Key::Bracketed(_) => None,
     }
+}
+
+/// Nobody needs the entries of the relay any more: they are taken out, and it is on probation.
+pub(crate) fn over(
+    state: &mut State,
+    relay: &Relay<'_>,
+    ending: Ending,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    record.clear_evidence();
+    let standing = record.standing();
+    let keys = std::mem::take(&mut standing.active);
+    standing.probation = standing.life.take().map(|l| Probation::begin(l.doubled(), seconds(now)));
+    let relay = relay.clone().into_owned();
+    outcome.changes.push(Change::Over(relay.clone(), keys.clone(), ending));
+    take_out(state, relay, keys, outcome);
+}
+
+/// An operator has the relay's entries taken out, and there are to be none until then.
+pub(crate) fn lift_on_word(
+    state: &mut State,
+    relay: &Relay<'static>,
+    until: Option<u32>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let record = state.relays.get_or_insert_with(relay.as_str(), Record::default);
+    record.last_seen = record.last_seen.max(seconds(now));
+    let standing = record.standing();
+    standing.proposed.clear();
+    standing.wiped.clear();
+    let keys = std::mem::take(&mut standing.active);
+    lift(state, relay.clone(), keys.clone(), now, outcome);
+    if let (Some(until), Some(record)) = (until, state.relays.get_mut(relay.as_str())) {
+        record.standing().lifted_until = Some(until);
+        if let Some(Change::Lifted(_, _, told)) = outcome.changes.last_mut() {
+            *told = until;
+        }
+    }
+    take_out(state, relay.clone(), keys, outcome);
 }
 
 /// The keys are to be taken out of the file, but for those that another relay has as well. That is remembered until it
@@ -319,7 +374,7 @@ fn settle_all(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outc
         remove.retain(is_there);
         written.retain(is_there);
         if !written.is_empty() {
-            in_force(record, relay.clone(), written, now, outcome);
+            in_force(record, &state.rules, relay.clone(), written, now, outcome);
         }
         take_out(state, relay, remove, outcome);
     }
@@ -399,6 +454,7 @@ fn lift(
     let standing = record.standing();
     standing.approved = None; // The later word stands.
     (standing.since, standing.lifted_at) = (0, seconds(now));
+    (standing.life, standing.probation) = (None, None);
     standing.lifted_until = Some(until);
     match &mut standing.work {
         Work::Editing { cleared, .. } => *cleared = true,
@@ -426,7 +482,8 @@ pub(crate) fn put_back(state: &mut State, now: Timestamp, outcome: &mut Outcome)
         let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
         let keys = record.wiped().to_vec();
         let why = "put back after others rewrote the file";
-        let add = keys.iter().map(|key| managed(&relay, key.clone(), why, now)).collect();
+        let add =
+            keys.iter().map(|key| managed(&state.rules, &relay, key.clone(), why, now)).collect();
         record.standing().work = Work::Editing { keys, cleared: false };
         outcome.effects.push(Effect::Edit(Edit { relay, add, remove: Vec::new() }));
     }

@@ -10,9 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::approval::Approval;
 use crate::asked::Asked;
 use crate::domains::Domains;
-use crate::evidence::{Evidence, seconds};
+use crate::evidence::{Evidence, Weight, seconds};
 use crate::fact::{Fact, Question};
 use crate::hold::Hold;
+use crate::life::Life;
+use crate::probation::Probation;
+use crate::probes::Probes;
+use crate::rules::Rules;
 use crate::table::Row;
 
 /// One relay that failed. Below the threshold it is its evidence and no more, since of such relays a flood is made.
@@ -46,6 +50,12 @@ pub(crate) struct Standing {
     pub(crate) dane_warned: Option<u32>,
     /// An operator's word against the guards.
     pub(crate) approved: Option<Box<Approval>>,
+    /// The life of the entries in force.
+    pub(crate) life: Option<Box<Life>>,
+    /// An entry was lifted, and may return.
+    pub(crate) probation: Option<Probation>,
+    /// Probes that count as attempts.
+    pub(crate) probes: Option<Probes>,
     /// The hold that was told last: the same one is not told again each time it is met.
     pub(crate) told: Option<Hold>,
 }
@@ -108,6 +118,10 @@ pub struct Saved {
     dane_warned: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     approved: Option<Box<Approval>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    life: Option<Box<Life>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    probation: Option<Probation>,
     last_seen: u32,
 }
 
@@ -125,7 +139,8 @@ impl Saved {
     /// approved.
     pub fn stays(&self) -> bool {
         let keys = [&self.active, &self.proposed, &self.editing, &self.removing, &self.wiped];
-        let terms = self.lifted_until.is_some() || self.approved.is_some();
+        let terms =
+            self.lifted_until.is_some() || self.approved.is_some() || self.probation.is_some();
         keys.iter().any(|keys| !keys.is_empty()) || terms
     }
 }
@@ -166,6 +181,8 @@ impl Record {
             domains: self.domains.clone(),
             dane_warned: self.dane_warned(),
             approved: self.standing.as_ref().and_then(|standing| standing.approved.clone()),
+            life: self.standing.as_ref().and_then(|standing| standing.life.clone()),
+            probation: self.standing.as_ref().and_then(|standing| standing.probation),
             last_seen: self.last_seen,
         }
     }
@@ -190,6 +207,9 @@ impl Record {
             lifted_until: saved.lifted_until,
             dane_warned: saved.dane_warned,
             approved: saved.approved.map(|approval| Box::new(approval.bounded())),
+            life: saved.life.map(|life| Box::new(life.bounded())),
+            probation: saved.probation,
+            probes: None,
             told: None,
         };
         let standing = (standing != Standing::default()).then(|| Box::new(standing));
@@ -251,6 +271,44 @@ impl Record {
         self.last_seen
     }
 
+    /// The life of the entries in force, if there are any.
+    pub fn life(&self) -> Option<&Life> {
+        self.standing.as_ref().and_then(|standing| standing.life.as_deref())
+    }
+
+    /// Whether an entry was lifted lately, so that it may return at once.
+    pub fn probation(&self, now: Timestamp) -> Option<Probation> {
+        let probation = self.standing.as_ref().and_then(|standing| standing.probation);
+        probation.filter(|probation| probation.lasts(seconds(now)))
+    }
+
+    pub(crate) fn probes(&self) -> Option<&Probes> {
+        self.standing.as_ref().and_then(|standing| standing.probes.as_ref())
+    }
+
+    /// What counts against the relay: the evidence, with the probes that count as attempts; on probation one attempt is
+    /// enough.
+    pub(crate) fn weigh(&mut self, rules: &Rules, now: Timestamp) -> Weight {
+        let mut weight = self.evidence.weigh(rules, now);
+        if weight.stuck == 0 {
+            return weight;
+        }
+        if self.probation(now).is_some() {
+            weight.enough = true;
+        }
+        let Some(probes) = self.probes() else { return weight };
+        if probes.suffice(weight.stuck, rules.failures) {
+            weight.enough = true;
+            weight.strong_enough |= probes.strong() && weight.strong > 0;
+        }
+        weight
+    }
+
+    /// Whether it is on probation, or was until lately.
+    pub(crate) fn was_on_probation(&self) -> bool {
+        self.standing.as_ref().is_some_and(|standing| standing.probation.is_some())
+    }
+
     pub(crate) fn has_approval(&self) -> bool {
         self.standing.as_ref().is_some_and(|standing| standing.approved.is_some())
     }
@@ -266,6 +324,9 @@ impl Record {
     /// TLS works: what was stuck flows. With an entry in force that is not known of other mail, so its domains stay.
     pub(crate) fn clear_evidence(&mut self) {
         self.evidence.clear();
+        if let Some(standing) = &mut self.standing {
+            standing.probes = None;
+        }
         if !self.is_decided() {
             self.domains = None;
         }
@@ -278,6 +339,7 @@ impl Record {
             self.evidence.clear();
         }
         let Some(standing) = &mut self.standing else { return };
+        standing.probes = None;
         if matches!(standing.work, Work::Asking(_) | Work::Held(Hold::OwnFault(_))) {
             (standing.work, standing.told) = (Work::Idle, None);
         }
@@ -373,7 +435,7 @@ impl Row for Record {
     }
 
     fn must_stay(&self) -> bool {
-        let terms = self.has_hold_off() || self.has_approval();
+        let terms = self.has_hold_off() || self.has_approval() || self.was_on_probation();
         let keys = [self.active(), self.editing(), self.removing(), self.wiped()];
         terms || keys.iter().any(|keys| !keys.is_empty())
     }

@@ -100,16 +100,18 @@ pub fn refusal(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<(Hold
     })
 }
 
-/// A hold-off or an approval that has ended is forgotten: the record may leave like any other.
+/// A hold-off, an approval or a probation that has ended is forgotten: the record may leave like any other.
 pub(crate) fn end_terms(state: &mut State, now: Timestamp) {
     let ended = |record: &Record| {
         (record.has_hold_off() && !record.is_lifted(now))
             || (record.has_approval() && record.approval(now).is_none())
+            || (record.was_on_probation() && record.probation(now).is_none())
     };
     for relay in relays(state, ended) {
         let standing = state.relays.get_mut(relay.as_str()).and_then(Record::standing_if_any);
         let Some(standing) = standing else { continue };
         standing.lifted_until = standing.lifted_until.filter(|until| seconds(now) < *until);
+        standing.probation = standing.probation.filter(|p| p.lasts(seconds(now)));
         standing.approved = standing.approved.take().filter(|a| seconds(now) < a.until);
     }
 }

@@ -23,8 +23,43 @@ pub struct Rules {
     pub put_back_every: SignedDuration,
     /// Relays remembered at most; beyond it the least recently seen leave.
     pub max_relays: usize,
+    /// Whether a relay is probed after its first failure.
+    pub probe: bool,
+    /// How long entries stand.
+    pub life: Life,
     /// The numbers of the guards.
     pub guards: Guards,
+}
+
+/// How long entries stand, and how often the peer is probed meanwhile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Life {
+    /// How long an entry stands before it is renewed or dropped; zero: for ever.
+    pub ttl: SignedDuration,
+    /// The time between two probes of a peer with an entry, at first; at least a second.
+    pub probe_every: SignedDuration,
+    /// An entry that sendmail has not used for so long is lifted; zero: never.
+    pub unused_after: SignedDuration,
+}
+
+impl Life {
+    /// Until when an entry stands that is made, or renewed, now; in seconds since 1970.
+    pub fn until(&self, now: u32) -> u32 {
+        if self.ttl.is_zero() {
+            return u32::MAX;
+        }
+        now.saturating_add(u32::try_from(self.ttl.as_secs().max(0)).unwrap_or(u32::MAX))
+    }
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        Self {
+            ttl: SignedDuration::from_hours(30 * 24),
+            probe_every: SignedDuration::from_hours(24),
+            unused_after: SignedDuration::from_hours(14 * 24),
+        }
+    }
 }
 
 /// The numbers of the guards. A zero switches one off.
@@ -85,6 +120,8 @@ impl Default for Rules {
             hold_off: SignedDuration::from_hours(30 * 24),
             put_back_every: SignedDuration::from_hours(1),
             max_relays: 10_000,
+            probe: true,
+            life: Life::default(),
             guards: Guards::default(),
         }
     }

@@ -22,6 +22,9 @@ use crate::rules::Rules;
 use crate::successes::{Success, Successes};
 use crate::table::Table;
 
+/// What failed is tried again so often, in seconds.
+const RETRY_EVERY: u32 = 60;
+
 /// All that the heart knows.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -42,6 +45,8 @@ pub struct State {
     pub(crate) lately: Lately,
     /// Those that were raised and have not ended.
     alarms: Vec<Alarm>,
+    /// When what failed was last tried again, in seconds since 1970.
+    retried: u32,
     /// The seconds at which entries were made lately.
     pub(crate) made: VecDeque<u32>,
 }
@@ -70,6 +75,7 @@ impl State {
             admin: Answer::NotAsked,
             lately: Lately::default(),
             alarms: Vec::new(),
+            retried: 0,
             made: VecDeque::new(),
         }
     }
@@ -221,6 +227,17 @@ impl State {
         let lately = self.made.iter().filter(|made| now.saturating_sub(**made) < HOUR).count();
         let editing: usize = self.relays.iter().map(|(_, record)| record.editing().len()).sum();
         u32::try_from(lately + editing).unwrap_or(u32::MAX)
+    }
+
+    /// Whether what failed is to be tried again, which is so once a minute.
+    pub(crate) fn is_time_to_retry(&mut self, now: Timestamp) -> bool {
+        let now = seconds(now);
+        // A clock that was set back must not put it off.
+        let is = now.abs_diff(self.retried) >= RETRY_EVERY;
+        if is {
+            self.retried = now;
+        }
+        is
     }
 
     /// The limit that so many more entries would pass, if they would pass one. A relay may pass that of an hour alone,

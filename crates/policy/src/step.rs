@@ -14,8 +14,9 @@ use crate::evidence::{Strength, seconds};
 use crate::hold::Hold;
 use crate::input::{Change, Effect, Input, Request};
 use crate::record::{Record, Work};
+use crate::rules::Rules;
 use crate::state::State;
-use crate::{candidate, map, requests, successes};
+use crate::{candidate, map, probing, requests, successes};
 
 /// What a step brought about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,13 +41,22 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
         Input::Request(Request::Approve(relay, approval)) => {
             requests::approve(state, &relay, approval, now, &mut outcome);
         }
+        Input::Request(Request::Lift(relay, until)) => {
+            map::lift_on_word(state, &relay, until, now, &mut outcome);
+        }
+        Input::Probed(relay, probed) => {
+            probing::on_probed(state, &relay, probed, now, &mut outcome);
+        }
         Input::Tick => {
             requests::end_terms(state, now);
             state.weigh_alarms(now, &mut outcome.changes);
-            map::remove_again(state, &mut outcome);
-            candidate::retry(state, now, &mut outcome);
-            requests::go_on(state, now, &mut outcome);
+            if state.is_time_to_retry(now) {
+                map::remove_again(state, &mut outcome);
+                candidate::retry(state, now, &mut outcome);
+                requests::go_on(state, now, &mut outcome);
+            }
             map::put_back(state, now, &mut outcome);
+            probing::on_tick(state, now, &mut outcome);
         }
     }
     outcome
@@ -65,6 +75,7 @@ fn on_event(state: &mut State, event: &Event<'_>, now: Timestamp, outcome: &mut 
             }
         }
         What::DaneWarning(relay) => on_dane_warning(state, relay, now, outcome),
+        What::TryTls(used) => probing::on_use(state, &used.relay, now),
         _ => {}
     }
 }
@@ -129,6 +140,9 @@ fn on_stuck(state: &mut State, stuck: &Stuck<'_>, now: Timestamp, outcome: &mut 
     if state.live && is_open {
         candidate::weigh(state, relay, now, outcome);
     }
+    if state.live {
+        probing::begin(state, relay, strength, now);
+    }
 }
 
 /// Further mail waits for a relay: its recipients matter as well. The relay's name may be cut in its middle.
@@ -174,8 +188,16 @@ fn on_dane_warning(state: &mut State, relay: &Relay<'_>, now: Timestamp, outcome
     }
 }
 
-/// An entry of ours, from now on.
-pub(crate) fn managed(relay: &Relay<'_>, key: Key, why: &str, now: Timestamp) -> Managed {
+/// An entry of ours, from now on, for as long as the rules say.
+pub(crate) fn managed(
+    rules: &Rules,
+    relay: &Relay<'_>,
+    key: Key,
+    why: &str,
+    now: Timestamp,
+) -> Managed {
     let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    Managed { key, relay: relay.as_str().into(), why: why.to_owned(), since, until: None }
+    let until = rules.life.until(seconds(now));
+    let until = (until != u32::MAX).then(|| Timestamp::from_second(until.into()).ok()).flatten();
+    Managed { key, relay: relay.as_str().into(), why: why.to_owned(), since, until }
 }

@@ -151,7 +151,7 @@ impl World {
                         self.input(Input::Map(MapState::Removed(edit.relay, edit.remove)));
                     }
                 }
-                Effect::Prove(..) => {}
+                Effect::Prove(..) | Effect::Probe(..) => {}
             }
             self.commit();
         }

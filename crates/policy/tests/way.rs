@@ -117,7 +117,7 @@ fn what_recovered_before_dry_run_ended_is_not_written() {
 
 #[test]
 fn a_map_that_cannot_be_changed_is_tried_again() {
-    let mut story = Story::new(Rules::default());
+    let mut story = Story::new(Rules { probe: false, ..Rules::default() });
     story.map_fails = true;
     three(&mut story).ptr("192.0.2.1", "").expect(&[
         "edit +192.0.2.1 -",
@@ -251,7 +251,7 @@ fn a_success_during_an_edit_undoes_it() {
 /// What failed is tried again only while there is enough against the relay.
 #[test]
 fn a_retry_weighs_again() {
-    let mut story = Story::new(Rules::default());
+    let mut story = Story::new(Rules { probe: false, ..Rules::default() });
     story.map_fails = true;
     three(&mut story).ptr("192.0.2.1", "");
     story.told.clear();

@@ -31,6 +31,9 @@ pub(super) fn worked_lately(case: &Case<'_>) -> Says {
             "it has its entry, and TLS has not worked since that was made".to_owned(),
         );
     }
+    if case.is_on_probation() {
+        return Says::Silent("it is on probation".to_owned());
+    }
     let began = case.record().and_then(|record| record.evidence.began());
     let failing =
         began.filter(|began| *began >= success.second).map_or(SignedDuration::ZERO, |began| {
@@ -54,6 +57,9 @@ pub(super) fn own_fault(case: &Case<'_>) -> Says {
 
 pub(super) fn weak_evidence(case: &Case<'_>) -> Says {
     let wanted = case.state.rules.guards.weak_min_span;
+    if case.is_on_probation() {
+        return Says::Silent("it is on probation".to_owned());
+    }
     let Some(weight) = case.weight() else {
         return Says::Silent("no attempts".to_owned());
     };

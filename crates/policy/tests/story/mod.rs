@@ -16,6 +16,7 @@ use maillog::relay::Relay;
 use maillog::stamp::Stamp;
 use policy::fact::{Answer, Fact, Ptr, PtrName, Question, Sts, Tlsa};
 use policy::input::{Change, Effect, Input, Look, MapState};
+use policy::life::Probed;
 use policy::rules::Rules;
 use policy::state::State;
 use policy::step::{Outcome, step};
@@ -147,6 +148,18 @@ impl Story {
                 Change::Withdrawn(relay, keys, hold) => {
                     format!("withdrawn {relay}: {}: {hold}", list(keys))
                 }
+                Change::Probed(relay, Probed::Good) => format!("probed {relay}: good"),
+                Change::Probed(relay, Probed::Unreached) => format!("probed {relay}: unreached"),
+                Change::Probed(relay, Probed::Broken { how, .. }) => {
+                    format!("probed {relay}: {how}")
+                }
+                Change::Renewed(relay, keys, until) => {
+                    let days = (i64::from(*until) - self.now().as_second()) / 86_400;
+                    format!("renewed {relay}: {} for {days} days", list(keys))
+                }
+                Change::Over(relay, keys, ending) => {
+                    format!("over {relay}: {}: {ending:?}", list(keys))
+                }
                 Change::Raised(alarm) => format!("alarm: {}", alarm.says),
                 Change::Ended(about) => format!("alarm ended: {about:?}"),
             });
@@ -167,6 +180,9 @@ impl Story {
                     self.input(Input::Fact(Fact::Addresses(name, answer)));
                 }
                 Effect::Ask(question) => self.told.push(format!("ask {question:?}")),
+                Effect::Probe(relay, addresses) => {
+                    self.told.push(format!("probe {relay} {addresses:?}"));
+                }
                 Effect::Prove(relay, _) => self.told.push(format!("prove {relay}")),
                 Effect::Edit(edit) => {
                     let keys: Vec<_> = edit.add.iter().map(|entry| entry.key.clone()).collect();
@@ -187,6 +203,25 @@ impl Story {
                     self.input(Input::Map(answer));
                 }
             }
+        }
+        self
+    }
+
+    /// What a probe found: good, unreached, or in which way it was broken.
+    pub(crate) fn probed(&mut self, relay: &str, found: &str) -> &mut Self {
+        let relay = Relay::parse(relay.as_bytes()).unwrap().into_owned();
+        let probed = match found {
+            "good" => Probed::Good,
+            "unreached" => Probed::Unreached,
+            how => Probed::Broken { how: how.into(), strong: how != "timeout" },
+        };
+        self.input(Input::Probed(relay, probed))
+    }
+
+    /// Minutes pass, with a tick at the end of each.
+    pub(crate) fn tick(&mut self, minutes: i64) -> &mut Self {
+        for _ in 0..minutes {
+            self.wait(1).input(Input::Tick);
         }
         self
     }
