@@ -116,6 +116,17 @@ section!(
 });
 
 section!(
+    /// How long entries stand.
+    Entry, GivenEntry, "[entry] ", {
+    /// How long an entry stands before it is renewed or dropped.
+    ttl: Span = Span::seconds(30 * 86_400),
+    /// The time between two probes of a peer with an entry, at first.
+    probe_every: Span = Span::seconds(86_400),
+    /// An entry that sendmail has not used for so long is lifted.
+    unused_after: Span = Span::seconds(14 * 86_400),
+});
+
+section!(
     /// How DNS is asked.
     Dns, GivenDns, "[dns] ", {
     /// Servers asked instead of those of resolv.conf.
@@ -159,6 +170,8 @@ pub struct Config {
     pub access: Access,
     /// `[guards]`.
     pub guards: Guards,
+    /// `[entry]`.
+    pub entry: Entry,
     /// `[dns]`.
     pub dns: Dns,
     /// `[mta_sts]`.
@@ -182,6 +195,8 @@ struct Given {
     access: GivenAccess,
     #[serde(default)]
     guards: GivenGuards,
+    #[serde(default)]
+    entry: GivenEntry,
     #[serde(default)]
     dns: GivenDns,
     #[serde(default)]
@@ -211,6 +226,8 @@ pub enum Error {
     Never { path: PathBuf, min_span: Span, window: Span },
     #[error("the config {}: [log] path names {} twice: its lines would count twice", path.display(), log.display())]
     Twice { path: PathBuf, log: PathBuf },
+    #[error("the config {}: [entry] probe_every ({probe_every}) is shorter than 1s", path.display())]
+    ProbedTooOften { path: PathBuf, probe_every: Span },
     #[error("the config {}: [access] look_every ({look_every}) is shorter than 1s", path.display())]
     TooOften { path: PathBuf, look_every: Span },
 }
@@ -277,6 +294,7 @@ impl Config {
         self.policy.overlay(given.policy, &file);
         self.access.overlay(given.access, &file);
         self.guards.overlay(given.guards, &file);
+        self.entry.overlay(given.entry, &file);
         self.dns.overlay(given.dns, &file);
         self.mta_sts.overlay(given.mta_sts, &file);
         self.ledger.overlay(given.ledger, &file);
@@ -296,6 +314,10 @@ impl Config {
         let look_every = *self.access.look_every;
         if look_every < LEAST_BETWEEN_LOOKS {
             return Err(Error::TooOften { path: path.to_owned(), look_every });
+        }
+        let probe_every = *self.entry.probe_every;
+        if probe_every < LEAST_BETWEEN_LOOKS {
+            return Err(Error::ProbedTooOften { path: path.to_owned(), probe_every });
         }
         let mut logs = std::collections::HashSet::new();
         for log in &self.log.path.0 {
@@ -317,6 +339,12 @@ impl Config {
             hold_off: self.policy.hold_off.0,
             put_back_every: self.access.put_back_every.0,
             max_relays: usize::try_from(self.policy.max_relays.0).unwrap_or(usize::MAX),
+            probe: *self.policy.probe,
+            life: rules::Life {
+                ttl: self.entry.ttl.0,
+                probe_every: self.entry.probe_every.0,
+                unused_after: self.entry.unused_after.0,
+            },
             guards: rules::Guards {
                 weak_min_span: self.guards.weak_min_span.0,
                 trusted_for: self.guards.trusted_for.0,
@@ -351,6 +379,7 @@ impl Config {
             self.policy.shown(),
             self.access.shown(),
             self.guards.shown(),
+            self.entry.shown(),
             self.dns.shown(),
             self.mta_sts.shown(),
             self.ledger.shown(),
@@ -359,7 +388,7 @@ impl Config {
     }
 
     /// The keys that are accepted and do nothing yet.
-    pub const IDLE_KEYS: &[&str] = &["[policy] probe"];
+    pub const IDLE_KEYS: &[&str] = &[];
 }
 
 /// `trytlsd.d/*.toml` beside `trytlsd.toml`, sorted by name; none if there is no such folder.

@@ -34,7 +34,7 @@ mod verdict;
 pub use certificate::Certificate;
 pub use context::Ask;
 pub use diagnosis::{Diagnosis, Remedy, WorksIf};
-pub use probe::probe;
+pub use probe::{glance, probe};
 pub use seen::{Agreed, Stage};
 pub use settings::{Settings, Timeouts};
 pub use target::{HostName, SMTP, Target};

@@ -28,6 +28,16 @@ pub async fn probe(target: &Target, settings: &Settings) -> Diagnosis {
     Diagnosis::of(seen, works_if, differs)
 }
 
+/// The same in one conversation: what would work if asked differently is not looked for.
+pub async fn glance(target: &Target, settings: &Settings) -> Diagnosis {
+    match context(settings, Ask::AsSendmail).await {
+        Ok(Made { context, differs }) => {
+            Diagnosis::of(talk(target, settings, &context).await, None, differs)
+        }
+        Err(why) => Diagnosis::nothing(why),
+    }
+}
+
 /// Asks differently; none if that does not work either.
 async fn differently(target: &Target, settings: &Settings, ask: Ask) -> Option<WorksIf> {
     let made = context(settings, ask).await.ok()?;

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Match(Match),
     Explain(Explain),
     Approve(Approve),
+    Lift(Lift),
+    Hold(Hold),
     Probe(Probe),
     CheckConfig(CheckConfig),
 }
@@ -158,6 +160,54 @@ pub(crate) struct Approve {
     /// Why; it is kept with the approval
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+    /// The relay as in the log: mx.example.org, [mx.example.org] or [192.0.2.25]
+    #[arg(value_name = "RELAY")]
+    pub(crate) relay: String,
+}
+
+/// Take a relay's entry out, and have none made for as long as the config says ([policy] hold_off).
+///
+/// The same as to delete it from the access file, but the map follows at once.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 lifted, or queued for a daemon that does not run; 1 something failed; 2 the config or the command
+line is wrong.
+
+Examples:
+  trytlsd lift mx.example.org"
+)]
+pub(crate) struct Lift {
+    /// The config file [default: /etc/trytlsd/trytlsd.toml]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The relay as in the log: mx.example.org, [mx.example.org] or [192.0.2.25]
+    #[arg(value_name = "RELAY")]
+    pub(crate) relay: String,
+}
+
+/// Have no entry made for a relay, for a time; one that it has goes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 held, or queued for a daemon that does not run; 1 something failed; 2 the config or the command
+line is wrong. To end a hold early: trytlsd hold --for 0s RELAY
+
+Examples:
+  trytlsd hold mx.example.org
+  trytlsd hold --for 2d '[192.0.2.25]'"
+)]
+pub(crate) struct Hold {
+    /// The config file [default: /etc/trytlsd/trytlsd.toml]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How long: 12h, 30d
+    #[arg(long, value_name = "SPAN", default_value = "30d")]
+    pub(crate) r#for: Span,
     /// The relay as in the log: mx.example.org, [mx.example.org] or [192.0.2.25]
     #[arg(value_name = "RELAY")]
     pub(crate) relay: String,

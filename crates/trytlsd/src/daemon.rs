@@ -18,8 +18,10 @@ use access::managed::line;
 use config::Config;
 use facts::Resolver;
 use jiff::Timestamp;
+use maillog::relay::Relay;
 use policy::fact::Fact;
 use policy::input::{Change, Edit, Effect, Input, MapState, Request};
+use policy::life::Probed;
 use policy::state::State;
 use policy::step::step;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -35,10 +37,12 @@ use crate::happening;
 use crate::host::Host;
 use crate::mapper::{Mapper, News, Order, Tools};
 use crate::output::{Safe, print};
+use crate::probe;
 use crate::reader::{Heard, Reader, Sighting};
+use crate::watcher::{STEP, Watcher};
 
-/// How often what failed is tried again.
-const TICK: Duration = Duration::from_secs(60);
+/// How often the heart is told that time passes.
+const TICK: Duration = Duration::from_secs(5);
 
 /// How often this host's own names and what its sendmail does by itself are looked at anew.
 const RELOOK: Duration = Duration::from_secs(3600);
@@ -74,6 +78,8 @@ struct Daemon {
     look_for_requests: bool,
     resolver: Arc<Resolver>,
     asks: JoinSet<Fact>,
+    watcher: Arc<Watcher>,
+    probes: JoinSet<(Relay<'static>, Probed)>,
     /// This host, looked at anew.
     hosts: JoinSet<policy::host::Host>,
     /// The number of the look at the access file that the heart has heard of.
@@ -135,6 +141,8 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         look_for_requests: false,
         resolver: Arc::new(Resolver::new(config.resolver())),
         asks: JoinSet::new(),
+        watcher: Arc::new(Watcher::new(probe::settings(&config, STEP).0)),
+        probes: JoinSet::new(),
         hosts: JoinSet::new(),
         looks: 0,
         mapper,
@@ -219,6 +227,10 @@ impl Daemon {
                         self.take(Input::Fact(fact), clock::now());
                     }
                     Err(error) => warn!("a question to DNS was lost: {error}"),
+                },
+                Some(probed) = self.probes.join_next(), if !self.probes.is_empty() => match probed {
+                    Ok((relay, probed)) => self.take(Input::Probed(relay, probed), clock::now()),
+                    Err(error) => warn!("a probe was lost: {error}"),
                 },
                 Some(known) = self.hosts.join_next(), if !self.hosts.is_empty() => {
                     if let Ok(known) = known {
@@ -357,6 +369,13 @@ impl Daemon {
             Effect::Ask(question) => {
                 let resolver = Arc::clone(&self.resolver);
                 self.asks.spawn(async move { resolver.ask(question, clock::now()).await });
+            }
+            Effect::Probe(relay, addresses) => {
+                let (watcher, resolver) = (Arc::clone(&self.watcher), Arc::clone(&self.resolver));
+                self.probes.spawn(async move {
+                    let probed = watcher.probe(&resolver, &relay, addresses).await;
+                    (relay, probed)
+                });
             }
             Effect::Edit(edit) if self.dry_run => self.withhold(edit)?,
             Effect::Edit(edit) => self.mapper.order(Order::Edit(edit, self.looks)),

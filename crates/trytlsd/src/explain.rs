@@ -11,15 +11,18 @@ use policy::asked::Asked;
 use policy::candidate::keys_for;
 use policy::fact::{Answer, Ptr};
 use policy::guard::{Opinion, Says, judge};
+use policy::life::Life;
 use policy::record::Record;
 use policy::state::State;
 
 use crate::asking::Answers;
 use crate::cli;
 use crate::clock;
-use crate::explained::{Address, Alarm, Approved, Evidence, Explained, Guard, Happened, Success};
+use crate::explained::{
+    Address, Alarm, Approved, Evidence, Explained, Guard, Happened, Lived, Success,
+};
 use crate::glimpse::Glimpse;
-use crate::happening::moment;
+use crate::happening::{moment, probe_words};
 use crate::output::{Style, complain, print};
 use crate::verdict::missing;
 use crate::{FAILED, MISUSED};
@@ -79,6 +82,8 @@ fn explain(state: &State, relay: &Relay<'_>, asked: &Asked, now: Timestamp) -> E
         ledger: true,
         entries: lines(record.map_or(&[], Record::active)),
         proposed: lines(record.map_or(&[], Record::proposed)),
+        life: record.and_then(Record::life).map(lived),
+        probation: record.and_then(|r| r.probation(now)).map(|p| moment(p.until)),
         evidence: record.and_then(|record| evidence(state, record, now)),
         last_success: state.last_success(relay.as_str()).map(|success| Success {
             at: moment(success.second),
@@ -114,6 +119,18 @@ fn explain(state: &State, relay: &Relay<'_>, asked: &Asked, now: Timestamp) -> E
             record.map(|r| r.evidence.clone().weigh(state.rules(), now)),
         ),
         history: Vec::new(),
+    }
+}
+
+fn lived(life: &Life) -> Lived {
+    Lived {
+        since: moment(life.since),
+        until: (life.until != u32::MAX).then(|| moment(life.until)),
+        next_probe: moment(life.next),
+        last_probe: life.last.as_ref().map(|(at, _)| moment(*at)),
+        found: life.last.as_ref().map(|(_, probed)| probe_words(probed)),
+        hits: life.hits,
+        last_used: (life.used > 0).then(|| moment(life.used)),
     }
 }
 

@@ -20,6 +20,10 @@ pub(crate) struct Explained {
     pub(crate) entries: Vec<String>,
     /// The lines that dry run has shown.
     pub(crate) proposed: Vec<String>,
+    /// Of the lines in force.
+    pub(crate) life: Option<Lived>,
+    /// Until when an entry that was lifted returns after one stuck attempt.
+    pub(crate) probation: Option<Timestamp>,
     pub(crate) evidence: Option<Evidence>,
     pub(crate) last_success: Option<Success>,
     pub(crate) addresses: Vec<Address>,
@@ -40,6 +44,21 @@ pub(crate) struct Explained {
     pub(crate) missing: String,
     /// What happened, the oldest first.
     pub(crate) history: Vec<Happened>,
+}
+
+/// How long the lines in force stand, what probes found, and whether sendmail uses them.
+#[derive(Debug, Serialize)]
+pub(crate) struct Lived {
+    pub(crate) since: Timestamp,
+    /// None: for ever.
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) next_probe: Timestamp,
+    pub(crate) last_probe: Option<Timestamp>,
+    /// What it found, in words.
+    pub(crate) found: Option<String>,
+    /// How often sendmail has used them, and when last.
+    pub(crate) hits: u32,
+    pub(crate) last_used: Option<Timestamp>,
 }
 
 /// What counts against the relay: since its last success, and within the window.
@@ -131,6 +150,21 @@ impl Explained {
         }
         for entry in &self.proposed {
             row("shown in dry run", entry.clone());
+        }
+        if let Some(lived) = &self.life {
+            let until = lived.until.map_or("for ever".to_owned(), |at| format!("until {at:.0}"));
+            row("stands", format!("since {:.0}, {until}", lived.since));
+            let last = lived.last_probe.zip(lived.found.as_deref());
+            let last = last.map(|(at, found)| format!("{found} at {at:.0}, "));
+            let last = last.unwrap_or_default();
+            row("probe", format!("{last}next at {:.0}", lived.next_probe));
+            let used = lived
+                .last_used
+                .map_or("never".to_owned(), |at| format!("{} times, last at {at:.0}", lived.hits));
+            row("used by sendmail", used);
+        }
+        if let Some(until) = self.probation {
+            row("on probation", format!("one stuck attempt until {until:.0} brings it back"));
         }
         row("stuck attempts", self.attempts());
         row(

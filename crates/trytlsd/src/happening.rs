@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use ledger::Happening;
 use policy::alarm::About;
 use policy::approval::Approval;
-use policy::input::Change;
+use policy::input::{Change, Ending};
+use policy::life::Probed;
 use tracing::{debug, error, info, warn};
 
 use crate::output::Safe;
@@ -48,6 +49,14 @@ pub(crate) fn log(change: &Change) {
         Change::Ended(About::Limit) => {
             info!("the alarm has ended: there is room for entries again")
         }
+        Change::Probed(relay, probed) => info!(%relay, found = probe_words(probed), "probed"),
+        Change::Renewed(relay, keys, until) => {
+            let until = moment(*until);
+            warn!(%relay, keys = list(keys), %until, "renewed: a probe found it broken");
+        }
+        Change::Over(relay, keys, ending) => {
+            info!(%relay, keys = list(keys), why = ending_words(*ending), "lifted");
+        }
         Change::Lifted(relay, keys, _) => {
             info!(%relay, keys = list(keys), "lifted by hand; it stays out");
         }
@@ -75,7 +84,14 @@ pub(crate) fn of(change: &Change, at: Timestamp) -> Option<Happening> {
         Change::Proposed(relay, keys) => (relay, "proposed", list(keys)),
         Change::Active(relay, keys) => (relay, "active", list(keys)),
         Change::Proven(relay, proof) => (relay, "proof", format!("{proof:?}")),
-        Change::Lifted(relay, keys, _) => (relay, "lifted", list(keys)),
+        Change::Probed(relay, probed) => (relay, "probed", probe_words(probed)),
+        Change::Renewed(relay, keys, until) => {
+            (relay, "renewed", format!("{} until {}", list(keys), moment(*until)))
+        }
+        Change::Over(relay, keys, ending) => {
+            (relay, "lifted", format!("{}: {}", list(keys), ending_words(*ending)))
+        }
+        Change::Lifted(relay, keys, _) => (relay, "lifted", format!("{} by hand", list(keys))),
         Change::Replaced(relay, keys) => (relay, "replaced", list(keys)),
         Change::Wiped(relay, keys) => (relay, "wiped", list(keys)),
         Change::PutBack(relay, keys) => (relay, "put-back", list(keys)),
@@ -92,6 +108,23 @@ pub(crate) fn of(change: &Change, at: Timestamp) -> Option<Happening> {
     };
     let relay = Some(relay.as_str().to_owned());
     Some(Happening { at, relay, what: what.to_owned(), detail })
+}
+
+/// What a probe found, in words.
+pub(crate) fn probe_words(probed: &Probed) -> String {
+    match probed {
+        Probed::Good => "good".to_owned(),
+        Probed::Broken { how, .. } => format!("broken: {how}"),
+        Probed::Unreached => "not reached".to_owned(),
+    }
+}
+
+fn ending_words(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Mended => "two good probes in a row; on probation",
+        Ending::Unused => "sendmail has not used it for long; on probation",
+        Ending::Unreachable => "its time has ended and nobody answers there; on probation",
+    }
 }
 
 /// What concerns the daemon as a whole.

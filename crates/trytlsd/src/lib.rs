@@ -10,6 +10,7 @@ mod check;
 mod cli;
 mod clock;
 mod daemon;
+mod desk;
 mod explain;
 mod explained;
 mod glimpse;
@@ -17,6 +18,7 @@ mod happening;
 mod host;
 mod keeper;
 mod letter;
+mod lift;
 mod logging;
 mod mapper;
 mod matching;
@@ -34,6 +36,7 @@ mod request;
 mod scan;
 mod tally;
 mod verdict;
+mod watcher;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -75,6 +78,8 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Match(args) => matching::run(&args),
         Command::Explain(args) => explain::run(&args, &load(args.config.as_deref())?),
         Command::Approve(args) => approve::run(&args, &load(args.config.as_deref())?),
+        Command::Lift(args) => lift::lift(&args, &load(args.config.as_deref())?),
+        Command::Hold(args) => lift::hold(&args, &load(args.config.as_deref())?),
         Command::Probe(args) => probe::run(&args, &load(args.config.as_deref())?),
         Command::CheckConfig(args) => check::run(&args, &load(args.config.as_deref())?),
     }

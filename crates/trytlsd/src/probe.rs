@@ -65,7 +65,7 @@ pub(crate) fn run(args: &cli::Probe, config: &Config) -> anyhow::Result<u8> {
 }
 
 /// What sendmail.cf says, and what it could not tell.
-fn settings(config: &Config, step: Duration) -> (Settings, Vec<String>) {
+pub(crate) fn settings(config: &Config, step: Duration) -> (Settings, Vec<String>) {
     let mut differs = Vec::new();
     let cf = Cf::read(&config.access.cf.0.0).unwrap_or_else(|error| {
         differs.push(format!("{error}; TLS is set up as OpenSSL has it by itself"));

@@ -40,6 +40,7 @@ pub(crate) const KINDS: Kinds = Kinds::OUTCOMES
     .with(Kinds::ATTEMPTS)
     .with(Kinds::SUCCESSES)
     .with(Kinds::SERVED)
+    .with(Kinds::TRY_TLS)
     .with(Kinds::WAITING)
     .with(Kinds::DANE_WARNINGS);
 

@@ -22,6 +22,14 @@ pub(crate) enum Wish {
         /// Why.
         reason: String,
     },
+    /// The relay's entries go, and it gets none for a time.
+    Lift {
+        /// The relay as in the log.
+        relay: String,
+        /// Until when, in seconds since 1970; none: for the hold-off of the config.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+    },
 }
 
 /// What became of it.
@@ -53,11 +61,15 @@ impl Wish {
     /// # Errors
     /// Why it is refused.
     pub(crate) fn into_request(self, who: &str, at: Timestamp) -> Result<Request, Outcome> {
-        let Self::Approve { relay, until, reason } = self;
+        let (Self::Approve { relay, .. } | Self::Lift { relay, .. }) = &self;
         let Some(relay) = Relay::parse(relay.as_bytes()).map(Relay::into_owned) else {
             return Err(Outcome::refused("the log can name no such relay".to_owned()));
         };
         let second = |second: i64| u32::try_from(second.max(0)).unwrap_or(u32::MAX);
+        let (until, reason) = match self {
+            Self::Approve { until, reason, .. } => (until, reason),
+            Self::Lift { until, .. } => return Ok(Request::Lift(relay, until.map(second))),
+        };
         let approval = Approval {
             until: second(until),
             at: second(at.as_second()),
@@ -110,7 +122,7 @@ mod tests {
         };
         check("");
         check("approve mx.example.org");
-        check(r#"{"lift":{"relay":"mx.example.org"}}"#);
+        check(r#"{"lift":{"relay":"mx.example.org","by":"me"}}"#);
         check(r#"{"approve":{"relay":"mx.example.org","until":1,"reason":"","for":"all"}}"#);
         check(r#"{"approve":{"relay":"","until":1,"reason":""}}"#);
         check(r#"{"approve":{"relay":"a b\nc","until":1,"reason":""}}"#);

@@ -40,6 +40,14 @@ fn outcome(change: &Change) -> Option<Outcome> {
         Change::Approved(_, approval) => {
             Some(Outcome::done(format!("approved until {}", happening::moment(approval.until))))
         }
+        Change::Lifted(_, keys, until) => {
+            let keys = match keys.len() {
+                0 => "it had no entry",
+                _ => "its entry goes",
+            };
+            let until = happening::moment(*until);
+            Some(Outcome::done(format!("{keys}, and there is to be none until {until}")))
+        }
         Change::Refused(_, hold, advice) => Some(Outcome::refused(format!("{hold}; {advice}"))),
         _ => None,
     }

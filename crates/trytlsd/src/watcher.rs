@@ -1,0 +1,95 @@
+//! Probes for the heart: one relay, at each address that matters, as one answer.
+//!
+//! At most [`AT_ONCE`] relays are probed at a time, each address for [`STEP`] a step at most. The relay is broken if it is at
+//! any address, and good only if it is at all of them that were reached: an entry by name acts on all.
+//!
+//! Where mail would flow without an entry the peer counts as good, also if it offers no STARTTLS any more or refuses it
+//! before the handshake: sendmail goes on in clear then (measured on 8.17).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use facts::Resolver;
+use maillog::relay::{Form, Relay};
+use policy::fact::{Answer, Fact, Question};
+use policy::life::Probed;
+use prober::{Diagnosis, HostName, SMTP, Settings, Stage, Target, Verdict, glance};
+use tokio::sync::Semaphore;
+
+use crate::clock;
+
+/// Relays that are probed at the same time.
+const AT_ONCE: usize = 8;
+
+/// Addresses of a relay that are probed at most.
+const MOST_ADDRESSES: usize = 8;
+
+/// The longest that each step of a conversation may take: a peer that needs longer fails with a queue that is busy, too.
+pub(crate) const STEP: Duration = Duration::from_secs(30);
+
+/// Who probes.
+pub(crate) struct Watcher {
+    settings: Settings,
+    turns: Semaphore,
+}
+
+impl Watcher {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, turns: Semaphore::new(AT_ONCE) }
+    }
+
+    /// Probes the relay at the addresses, or at those of its name if there are none.
+    pub(crate) async fn probe(
+        &self,
+        resolver: &Arc<Resolver>,
+        relay: &Relay<'static>,
+        mut addresses: Vec<IpAddr>,
+    ) -> Probed {
+        let _turn = self.turns.acquire().await;
+        let host = match relay.form() {
+            Form::Name(name) | Form::Bracketed(name) => HostName::parse(name),
+            Form::Address(address) => {
+                addresses = vec![address];
+                None
+            }
+            Form::Odd => None,
+        };
+        if let (true, Some(name)) = (addresses.is_empty(), &host) {
+            let question = Question::Addresses(name.as_str().into());
+            if let Fact::Addresses(_, Answer::Known(found)) =
+                resolver.ask(question, clock::now()).await
+            {
+                addresses = found;
+            }
+        }
+        let mut found = Probed::Unreached;
+        for address in addresses.into_iter().take(MOST_ADDRESSES) {
+            let target = Target { host: host.clone(), address, port: SMTP };
+            match of(&glance(&target, &self.settings).await) {
+                broken @ Probed::Broken { .. } => return broken,
+                Probed::Good => found = Probed::Good,
+                Probed::Unreached => {}
+            }
+        }
+        found
+    }
+}
+
+/// What the heart makes of a diagnosis.
+fn of(diagnosis: &Diagnosis) -> Probed {
+    let Some(verdict) = diagnosis.verdict else { return Probed::Unreached };
+    let strong = match verdict {
+        Verdict::Good | Verdict::NoStarttls => return Probed::Good,
+        // Another answer than 220 to STARTTLS: sendmail goes on in clear.
+        Verdict::Refused if diagnosis.at == Stage::Starttls => return Probed::Good,
+        Verdict::Refused | Verdict::ClosedOrReset | Verdict::Timeout => false,
+        Verdict::NotTls
+        | Verdict::NoVersion
+        | Verdict::NoCipher
+        | Verdict::WeakKey
+        | Verdict::Signature
+        | Verdict::ClientCert => true,
+    };
+    Probed::Broken { how: verdict.word().into(), strong }
+}
