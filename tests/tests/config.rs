@@ -74,7 +74,7 @@ fn drop_ins() {
     check("[policy] failures", "6", "trytlsd.d/20.toml");
     check("[policy] window", "\"2h\"", "trytlsd.d/10.toml");
     check("[policy] min_span", "\"1h\"", "trytlsd.toml");
-    check("[policy] probe", "true", "default");
+    check("[policy] max_relays", "10000", "default");
     rig.drop_in("40.toml", "what = 1\n").unwrap();
     let ran = rig.trytlsd(&["check-config", "--config", "trytlsd.toml"]).unwrap();
     assert!(ran.status == Some(2) && ran.stderr.contains("40.toml"), "{ran:?}");

@@ -153,6 +153,18 @@ impl Life {
         limit > 0 && now.saturating_sub(self.used.max(self.since)) >= limit
     }
 
+    /// The clock was set by so many seconds: what was to come stays as far away as it was.
+    pub(crate) fn shift(&mut self, by: i64) {
+        let shift = |moment: &mut u32| {
+            if *moment != 0 && *moment != u32::MAX {
+                *moment = u32::try_from((i64::from(*moment) + by).max(1)).unwrap_or(u32::MAX - 1);
+            }
+        };
+        [&mut self.since, &mut self.until, &mut self.next, &mut self.used]
+            .into_iter()
+            .for_each(shift);
+    }
+
     /// The first interval of the next life, if the relay relapses.
     pub(crate) fn doubled(&self) -> u32 {
         self.interval.saturating_mul(2).min(LONGEST)

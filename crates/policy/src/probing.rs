@@ -19,6 +19,9 @@ use crate::record::{Record, Work};
 use crate::state::State;
 use crate::step::{Outcome, managed};
 
+/// A gap between two ticks that no pause of the host explains, in seconds: a week.
+const JUMP: i64 = 7 * 86_400;
+
 /// A relay has failed: it is probed a few times over some minutes, if that can shorten the wait.
 pub(crate) fn begin(state: &mut State, relay: &Relay<'_>, strength: Strength, now: Timestamp) {
     if !state.rules.probe {
@@ -45,6 +48,7 @@ pub(crate) fn on_use(state: &mut State, relay: &Relay<'_>, now: Timestamp) {
 
 /// Starts the probes that are due, and ends the entries that nobody uses.
 pub(crate) fn on_tick(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    set_clock(state, now);
     if !state.live {
         return;
     }
@@ -62,6 +66,24 @@ pub(crate) fn on_tick(state: &mut State, now: Timestamp, outcome: &mut Outcome) 
             outcome.effects.push(Effect::Probe(relay, addresses));
         } else if probes.are_over_since(second) {
             standing.probes = None;
+        }
+    }
+}
+
+/// Ticks come each few seconds. Where the clock says that weeks lie between two of them it was set, and no entry has become
+/// unused by that.
+fn set_clock(state: &mut State, now: Timestamp) {
+    let second = seconds(now);
+    let before = std::mem::replace(&mut state.ticked, second);
+    let gap = i64::from(second) - i64::from(before);
+    if before == 0 || gap.abs() < JUMP {
+        return;
+    }
+    for relay in relays(state, |record| record.life().is_some()) {
+        let record = state.relays.get_mut(relay.as_str());
+        let life = record.and_then(|record| record.standing().life.as_mut());
+        if let Some(life) = life {
+            life.shift(gap);
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct State {
     pub(crate) lately: Lately,
     /// Those that were raised and have not ended.
     alarms: Vec<Alarm>,
+    /// The last tick, in seconds since 1970; 0 before the first.
+    pub(crate) ticked: u32,
     /// When what failed was last tried again, in seconds since 1970.
     retried: u32,
     /// The seconds at which entries were made lately.
@@ -75,6 +77,7 @@ impl State {
             admin: Answer::NotAsked,
             lately: Lately::default(),
             alarms: Vec::new(),
+            ticked: 0,
             retried: 0,
             made: VecDeque::new(),
         }
@@ -115,6 +118,13 @@ impl State {
     #[must_use]
     pub fn with_put_back(mut self, at: Option<Timestamp>) -> Self {
         self.put_back = at;
+        self
+    }
+
+    /// The same, with what the clock said lately.
+    #[must_use]
+    pub fn with_clock(mut self, at: Option<Timestamp>) -> Self {
+        self.ticked = at.map_or(0, seconds);
         self
     }
 

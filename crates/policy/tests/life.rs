@@ -240,6 +240,15 @@ fn a_flood_of_failing_relays_starts_few_probes() {
 }
 
 #[test]
+fn a_clock_that_jumps_ends_no_entry() {
+    let mut story = active();
+    story.tick(5).told.clear();
+    story.wait(400 * DAY).input(Input::Tick).tick(30).wait(-400 * DAY).input(Input::Tick).tick(30);
+    story.expect(&[]);
+    assert_eq!(story.state.record(MX).unwrap().active().len(), 1);
+}
+
+#[test]
 fn lift_takes_the_entry_out_and_it_stays_out() {
     let mut story = active();
     let relay = || Relay::parse(MX.as_bytes()).unwrap();

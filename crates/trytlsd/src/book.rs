@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ledger::{
     Batch, Error, Happening, Ledger, Loaded, RECORD_MAX, RelayChange, Request, Settled, Success,
     TEXT_MAX,
@@ -35,7 +35,7 @@ use tracing::{info, warn};
 use crate::clock;
 use crate::happening;
 use crate::output::Safe;
-use crate::remembered::{ALARMS, PUT_BACK, REST, Remembered, sts_row};
+use crate::remembered::{ALARMS, CLOCK, PUT_BACK, REST, Remembered, sts_row};
 use crate::request::Outcome;
 
 /// How long what only counts may wait for its commit.
@@ -44,6 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Events that may wait for a commit: a bound on what is kept in memory twice while a large log is read. Measured with
 /// 100,000 new relays at once: with 20,000 some 20 MB more.
 const MOST_EVENTS: usize = 2_000;
+
+/// How often the clock is noted.
+const CLOCK_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
 /// How long until a batch that was not taken is given again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -60,6 +63,8 @@ pub(crate) struct Book {
     since: Option<Instant>,
     /// Others have written into the ledger, and what they asked for was not read yet.
     has_news: bool,
+    /// What the clock said when it was last noted.
+    clock: Option<Timestamp>,
 }
 
 /// How far a log has been read.
@@ -83,8 +88,14 @@ impl Book {
             }
             Err(error) => return Err(error),
         };
-        let book =
-            Self { ledger, batch: Batch::default(), events: 0, since: None, has_news: false };
+        let book = Self {
+            ledger,
+            batch: Batch::default(),
+            events: 0,
+            since: None,
+            has_news: false,
+            clock: None,
+        };
         Ok((book, Remembered::from(loaded)))
     }
 
@@ -126,6 +137,14 @@ impl Book {
     /// The alarms that are raised.
     pub(crate) fn note_alarms(&mut self, alarms: &[Alarm]) {
         self.note(ALARMS, serde_json::to_string(alarms).unwrap_or_default());
+    }
+
+    /// What the clock says: so that the next start can tell whether it was set. Noted each hour.
+    pub(crate) fn note_clock(&mut self, now: Timestamp) {
+        if self.clock.is_none_or(|noted| noted.duration_since(now).abs() >= CLOCK_EVERY) {
+            self.clock = Some(now);
+            self.note(CLOCK, now.as_second().to_string());
+        }
     }
 
     /// What the access file is outside of our block.

@@ -244,7 +244,9 @@ impl Daemon {
                 },
                 () = sleep_until(waits.unwrap_or_else(Instant::now)), if waits.is_some() => {}
                 _ = ticks.tick() => {
-                    self.take(Input::Tick, clock::now());
+                    let now = clock::now();
+                    self.take(Input::Tick, now);
+                    self.book.note_clock(now);
                     self.look_for_requests = true;
                 }
                 _ = signals.usr1.recv() => self.look_for_requests = true,

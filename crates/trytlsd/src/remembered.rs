@@ -18,6 +18,9 @@ use tracing::warn;
 /// The name of the note that says what the access file was outside of our block.
 pub(crate) const REST: &str = "rest of the access file";
 
+/// The name of the note that says what the clock said lately.
+pub(crate) const CLOCK: &str = "clock";
+
 /// The name of the note with the alarms that were raised and have not ended.
 pub(crate) const ALARMS: &str = "alarms";
 
@@ -39,6 +42,8 @@ pub(crate) struct Remembered {
     pub(crate) put_back: Option<Timestamp>,
     /// The alarms that were raised and had not ended.
     pub(crate) alarms: Vec<Alarm>,
+    /// What the clock said lately.
+    pub(crate) clock: Option<Timestamp>,
     /// The MTA-STS policies, by domain.
     pub(crate) policies: Vec<(Box<str>, Sts)>,
     /// What operators asked for and nobody has answered, the oldest first.
@@ -51,6 +56,7 @@ impl Remembered {
         let relays = std::mem::take(&mut self.relays);
         State::restored(rules, relays, std::mem::take(&mut self.successes))
             .with_put_back(self.put_back)
+            .with_clock(self.clock)
             .with_alarms(std::mem::take(&mut self.alarms))
     }
 }
@@ -74,6 +80,7 @@ impl From<Loaded> for Remembered {
             Some((relay.into(), policy::successes::Success { second, handshake }))
         };
         let mut notes: HashMap<String, String> = loaded.notes.into_iter().collect();
+        let clock: Option<i64> = notes.remove(CLOCK).and_then(|text| text.parse().ok());
         let put_back = notes.remove(PUT_BACK).and_then(|text| text.parse().ok());
         Self {
             relays,
@@ -86,6 +93,7 @@ impl From<Loaded> for Remembered {
                 .and_then(|text| serde_json::from_str(&text).ok())
                 .unwrap_or_default(),
             put_back: put_back.and_then(|second| Timestamp::from_second(second).ok()),
+            clock: clock.and_then(|second| Timestamp::from_second(second).ok()),
             policies: loaded.policies.into_iter().filter_map(sts_of).collect(),
             requests: loaded.requests,
         }

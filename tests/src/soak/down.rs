@@ -11,7 +11,7 @@ use super::stage::Stage;
 use super::{Args, Figure, progress};
 use crate::generate::random::Random;
 
-const CONFIG: &str = "dry_run = true\n[policy]\nfailures = 1\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
+const CONFIG: &str = "dry_run = true\n[policy]\nprobe = false\nfailures = 1\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
 
 /// How rotated files are named.
 #[derive(Clone, Copy)]

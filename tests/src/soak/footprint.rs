@@ -14,7 +14,8 @@ use crate::lines::failure;
 use crate::local::Local;
 
 /// Nothing is written by the thresholds; looks and ticks as they are by default.
-const CONFIG: &str = "dry_run = false\n[policy]\nfailures = 1000\nmax_relays = 100000\n";
+const CONFIG: &str =
+    "dry_run = false\n[policy]\nprobe = false\nfailures = 1000\nmax_relays = 100000\n";
 
 /// How long the daemon may take for what was written.
 const LIMIT: Duration = Duration::from_secs(120);

@@ -15,7 +15,7 @@ use super::{Args, Figure, complain, progress};
 use crate::generate::random::Random;
 
 const CONFIG: &str = "dry_run = false\n\
-    [policy]\nfailures = 3\nmin_span = \"0s\"\nmax_relays = 100000\n\
+    [policy]\nprobe = false\nfailures = 3\nmin_span = \"0s\"\nmax_relays = 100000\n\
     [guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nmax_entries = 0\nmax_per_hour = 0\nburst_relays = 0\nburst_share = 0.0\n";
 
 /// Rotated logs that are kept.

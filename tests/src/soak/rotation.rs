@@ -17,7 +17,7 @@ use super::{Args, Figure, complain, progress};
 use crate::generate::random::Random;
 use crate::local::Local;
 
-const CONFIG: &str = "dry_run = true\n[policy]\nfailures = 1\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
+const CONFIG: &str = "dry_run = true\n[policy]\nprobe = false\nfailures = 1\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
 
 /// How long the last lines may take: a renamed file is read on for ten seconds.
 const LIMIT: Duration = Duration::from_secs(30);
