@@ -175,3 +175,41 @@ fn what_no_log_could_name_is_misuse() {
     assert_eq!(ran.status, Some(2));
     assert!(ran.stderr.contains("is no span of time"), "{}", ran.stderr);
 }
+
+#[test]
+fn lift_takes_the_entry_out_and_hold_keeps_it_out() {
+    let rig = rig();
+    fail(&rig, "mx.example.org", "192.0.2.1");
+    let mut running = rig.run().unwrap();
+    running.wait_says("active relay=mx.example.org").unwrap();
+    let explained = explain(&rig, "mx.example.org");
+    assert_eq!(explained["life"]["hits"], 0);
+    let ran = rig.trytlsd(&["lift", "--config", "trytlsd.toml", "mx.example.org"]).unwrap();
+    assert_eq!(ran.status, Some(0), "{}{}", ran.stdout, ran.stderr);
+    let says = "mx.example.org: lifted: its entry goes, and there is to be none until 20";
+    assert!(ran.stdout.starts_with(says), "{}", ran.stdout);
+    wait::until(Duration::from_secs(10), "no entry", || {
+        (!rig.read("access").contains("Try_TLS:")).then_some(())
+    })
+    .unwrap();
+    fail(&rig, "mx.example.org", "192.0.2.1");
+
+    let hold = |span: &str| {
+        let args = ["hold", "--config", "trytlsd.toml", "--for", span, "mx2.example.org"];
+        let ran = rig.trytlsd(&args).unwrap();
+        assert_eq!(ran.status, Some(0), "{}{}", ran.stdout, ran.stderr);
+        ran.stdout
+    };
+    assert!(hold("2d").starts_with("mx2.example.org: held: it had no entry"));
+    fail(&rig, "mx2.example.org", "192.0.2.2");
+    fail(&rig, "mx3.example.org", "192.0.2.3");
+    running.wait_says("active relay=mx3.example.org").unwrap();
+    assert_eq!(rig.read("access").matches("Try_TLS:").count(), 1);
+    assert!(explain(&rig, "mx2.example.org")["lifted_until"].is_string());
+
+    // Ended early, it may have one again.
+    hold("0s");
+    fail(&rig, "mx2.example.org", "192.0.2.2");
+    running.wait_says("active relay=mx2.example.org").unwrap();
+    running.stop().unwrap();
+}

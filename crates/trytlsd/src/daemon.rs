@@ -425,7 +425,7 @@ impl Daemon {
         let was_dry = std::mem::replace(&mut self.dry_run, dry_run);
         info!(
             dry_run = self.dry_run,
-            "read the config again; dry_run, [policy], [guards] and [access] key and put_back_every take effect, all else at the next start"
+            "read the config again; dry_run, [policy], [guards], [entry] and [access] key and put_back_every take effect, all else at the next start"
         );
         self.mapper.order(Order::Armed(!self.dry_run));
         let request = if self.dry_run { Request::Disarm } else { Request::Arm };
