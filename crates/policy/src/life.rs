@@ -1,6 +1,6 @@
 //! The life of a relay's entries: until when they stand, when the peer is probed, and when they go.
 //!
-//! An entry lives only as long as the fault does. The peer is probed once in [`Life::probe_every`] of the rules, less
+//! An entry lives only as long as the fault does. The peer is probed once in [`rules::Life::probe_every`], less
 //! often while it stays broken, and never by the clock of all others: each probe is moved by up to a tenth of the time,
 //! by the relay's name. Two good probes in a row, an hour apart at most, and the entry goes. At the end of its time it is
 //! renewed if the last probe found the peer broken, and dropped if nobody could reach it.
