@@ -82,6 +82,7 @@ fn check(event: &Event<'_>) {
         What::Success(success) => relay(&success.relay),
         What::Waiting(waiting) => relay(&waiting.relay),
         What::Served(served) => relay(&served.relay),
+        What::Freed(freed) => relay(&freed.relay),
         What::TryTls(used) => relay(&used.relay),
         What::DaneWarning(warned) => relay(warned),
         What::ClientFailed(client) | What::ClientSucceeded(client) => {

@@ -52,8 +52,8 @@ impl Rig {
         let rig = Self { folder: tempfile::tempdir()?, dns: DnsServer::start(Zone::new())? };
         rig.write("access", ACCESS)?;
         rig.write("sendmail.cf", "Djown.host.example\n")?;
-        // Probes would go to whatever address a test's log names.
-        rig.drop_in("00-rig.toml", "[policy]\nprobe = false\n")?;
+        // Probes would go to whatever address a test's log names, and a flush to the host's sendmail.
+        rig.drop_in("00-rig.toml", "[policy]\nprobe = false\n[flush]\nway = \"off\"\n")?;
         rig.config("")?;
         Ok(rig)
     }

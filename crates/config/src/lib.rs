@@ -19,7 +19,9 @@ use self::section::section;
 pub use self::section::{Setting, Shown};
 pub use self::span::Span;
 use self::values::{Absolute, Address, Optional, Paths, Server, Share, Text, Within, loopback};
-pub use self::values::{DnssecChoice, KeyChoice, LogSource, MapType, ProveWay, RebuildWay};
+pub use self::values::{
+    DnssecChoice, FlushWay, KeyChoice, LogSource, MapType, ProveWay, RebuildWay,
+};
 
 /// Where the config is if nothing else is said.
 const DEFAULT_PATH: &str = "/etc/trytlsd/trytlsd.toml";
@@ -127,6 +129,13 @@ section!(
 });
 
 section!(
+    /// What becomes of mail that was stuck.
+    Flush, GivenFlush, "[flush] ", {
+    /// How it is delivered at once.
+    way: FlushWay = FlushWay::Auto,
+});
+
+section!(
     /// How DNS is asked.
     Dns, GivenDns, "[dns] ", {
     /// Servers asked instead of those of resolv.conf.
@@ -172,6 +181,8 @@ pub struct Config {
     pub guards: Guards,
     /// `[entry]`.
     pub entry: Entry,
+    /// `[flush]`.
+    pub flush: Flush,
     /// `[dns]`.
     pub dns: Dns,
     /// `[mta_sts]`.
@@ -197,6 +208,8 @@ struct Given {
     guards: GivenGuards,
     #[serde(default)]
     entry: GivenEntry,
+    #[serde(default)]
+    flush: GivenFlush,
     #[serde(default)]
     dns: GivenDns,
     #[serde(default)]
@@ -295,6 +308,7 @@ impl Config {
         self.access.overlay(given.access, &file);
         self.guards.overlay(given.guards, &file);
         self.entry.overlay(given.entry, &file);
+        self.flush.overlay(given.flush, &file);
         self.dns.overlay(given.dns, &file);
         self.mta_sts.overlay(given.mta_sts, &file);
         self.ledger.overlay(given.ledger, &file);
@@ -380,6 +394,7 @@ impl Config {
             self.access.shown(),
             self.guards.shown(),
             self.entry.shown(),
+            self.flush.shown(),
             self.dns.shown(),
             self.mta_sts.shown(),
             self.ledger.shown(),

@@ -57,6 +57,20 @@ impl From<KeyChoice> for KeyMode {
     }
 }
 
+/// `[flush] way`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlushWay {
+    /// A unit of its own where trytlsd is a service of systemd's; else sendmail.
+    Auto,
+    /// `trytlsd-flush@<queue id>.service`.
+    Unit,
+    /// `sendmail -Am -qI<queue id>`.
+    Sendmail,
+    /// Not at all: the mail waits for the queue.
+    Off,
+}
+
 /// `[dns] dnssec`: who says whether TLSA records are proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

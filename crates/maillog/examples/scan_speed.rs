@@ -27,7 +27,7 @@ struct Seen {
 struct Counts {
     stamps: StampReader,
     relays: HashMap<Box<str>, Seen>,
-    events: [u64; 11],
+    events: [u64; 12],
 }
 
 impl Counts {
@@ -44,6 +44,7 @@ impl Counts {
             What::ClientFailed(_) => (8, None),
             What::ClientSucceeded(_) => (9, None),
             What::Served(_) => (10, None),
+            What::Freed(_) => (11, None),
         };
         self.events[place] += 1;
         let Some(relay) = relay.map(maillog::relay::Relay::as_str) else { return };
@@ -69,7 +70,7 @@ fn main() -> std::io::Result<()> {
     let calendar = Calendar { latest: jiff::Timestamp::MAX, zone: jiff::tz::TimeZone::UTC };
     let latest = "2026-12-31T00:00:00Z".parse().unwrap_or(calendar.latest);
     let stamps = Calendar { latest, ..calendar }.reader();
-    let mut counts = Counts { stamps, relays: HashMap::new(), events: [0; 11] };
+    let mut counts = Counts { stamps, relays: HashMap::new(), events: [0; 12] };
     let (mut finder, mut plain) = (Finder::new(kinds), Plain::new(kinds));
     let mut file = File::open(path)?;
     let (mut block, mut kept, mut lines) = (vec![0; BLOCK], 0, 0);

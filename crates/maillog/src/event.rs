@@ -41,6 +41,8 @@ pub enum What<'a> {
     Waiting(Waiting<'a>),
     /// `ruleset=try_tls`: an entry of the access map turned TLS off for this relay.
     TryTls(TryTls<'a>),
+    /// The delivery line after an entry was used: what became of the mail.
+    Freed(Freed<'a>),
     /// `STARTTLS=client, relay=…, warning=DANE configured in DNS but …`.
     DaneWarning(Relay<'a>),
     /// `STARTTLS=server, error: accept failed`: a client's handshake with us broke.
@@ -160,6 +162,28 @@ pub struct TryTls<'a> {
     pub relay: Relay<'a>,
     /// The address sendmail had connected to, where the line shows it.
     pub address: Option<IpAddr>,
+}
+
+/// What became of mail for which an entry was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freed<'a> {
+    /// The relay of the line that says so.
+    pub relay: Relay<'a>,
+    /// The message.
+    pub queue_id: Cow<'a, str>,
+    /// How its delivery ended.
+    pub end: End,
+}
+
+/// How a delivery ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// `stat=Sent`.
+    Sent,
+    /// `stat=Deferred`: for another cause than TLS.
+    Deferred,
+    /// A bounce, and all else.
+    Failed,
 }
 
 /// A client of ours.

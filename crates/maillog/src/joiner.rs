@@ -33,6 +33,8 @@ pub(crate) struct Joiner {
     pub(crate) attempts: Table<Attempt<'static>>,
     /// Relays with which TLS has just worked.
     pub(crate) served: Table<Relay<'static>>,
+    /// Relays with which an entry has just turned TLS off.
+    pub(crate) cleared: Table<Relay<'static>>,
 }
 
 impl Joiner {
@@ -41,6 +43,7 @@ impl Joiner {
             causes: Table::new(MOST, CAUSE_LIFETIME),
             attempts: Table::new(MOST, ATTEMPT_LIFETIME),
             served: Table::new(MOST, SERVED_LIFETIME),
+            cleared: Table::new(MOST, ATTEMPT_LIFETIME),
         }
     }
 
@@ -82,31 +85,55 @@ impl Joiner {
 
     /// A delivery line: the relay that it names, if TLS with it has just worked. Others of its process have lines to come.
     pub(crate) fn served(&mut self, line: &Prefix<'_>, logged: &[u8]) -> Option<Relay<'static>> {
-        let mut all = self.served.take(line);
-        let named = all.iter().rposition(|relay| relay.is_logged_as(logged));
-        let named = named.map(|at| all.remove(at));
-        all.into_iter().for_each(|relay| self.served.push(line, relay));
-        named
+        named(&mut self.served, line, logged)
+    }
+
+    /// Keeps a relay with which an entry turned TLS off for the next delivery line of its process that names it.
+    pub(crate) fn in_clear(&mut self, line: &Prefix<'_>, relay: &Relay<'_>) {
+        self.cleared.push(line, relay.clone().into_owned());
+    }
+
+    /// A delivery line: the relay that it names, if an entry has just turned TLS off with it.
+    pub(crate) fn freed(&mut self, line: &Prefix<'_>, logged: &[u8]) -> Option<Relay<'static>> {
+        named(&mut self.cleared, line, logged)
     }
 
     /// Whether anything waits for a delivery line.
     pub(crate) fn waits(&self) -> bool {
-        !self.attempts.is_empty() || !self.served.is_empty()
+        !self.attempts.is_empty() || !self.served.is_empty() || !self.cleared.is_empty()
     }
 
     /// Whether something may wait for a delivery line of this process. Never wrong when it says no.
     pub(crate) fn may_wait_for(&self, pid: u32) -> bool {
-        self.attempts.may_know(pid) || self.served.may_know(pid)
+        self.attempts.may_know(pid) || self.served.may_know(pid) || self.cleared.may_know(pid)
     }
 
     /// Whether what waits has changed since the last call.
     pub(crate) fn take_changed(&mut self) -> bool {
-        let (causes, served) = (self.causes.take_changed(), self.served.take_changed());
-        self.attempts.take_changed() || causes || served
+        let changed = [
+            self.causes.take_changed(),
+            self.attempts.take_changed(),
+            self.served.take_changed(),
+            self.cleared.take_changed(),
+        ];
+        changed.contains(&true)
     }
 
     /// A delivery line: the attempts of its process that it ends.
     pub(crate) fn ended(&mut self, line: &Prefix<'_>) -> Vec<Attempt<'static>> {
         self.attempts.take(line)
     }
+}
+
+/// Takes the relay that the delivery line names; the others go on waiting.
+fn named(
+    table: &mut Table<Relay<'static>>,
+    line: &Prefix<'_>,
+    logged: &[u8],
+) -> Option<Relay<'static>> {
+    let mut all = table.take(line);
+    let named = all.iter().rposition(|relay| relay.is_logged_as(logged));
+    let named = named.map(|at| all.remove(at));
+    all.into_iter().for_each(|relay| table.push(line, relay));
+    named
 }

@@ -4,7 +4,7 @@
 use crate::client::{self, CLIENT_ERROR, Named};
 use crate::cursor::text;
 use crate::delivery::{self, Delivery, Outcome};
-use crate::event::{Attempt, Event, Served, Stuck, Waiting, What};
+use crate::event::{Attempt, End, Event, Freed, Served, Stuck, Waiting, What};
 use crate::flaw::Flaw;
 use crate::joiner::Joiner;
 use crate::kinds::Kinds;
@@ -18,7 +18,7 @@ pub(crate) const OF_ATTEMPTS: Kinds = Kinds::ATTEMPTS.with(Kinds::OUTCOMES);
 /// Kinds that need the lines with `STARTTLS=client, relay=`.
 pub(crate) const OF_NAMED: Kinds = Kinds::SUCCESSES.with(Kinds::DANE_WARNINGS).with(Kinds::SERVED);
 /// Kinds that need the delivery lines of processes of which something waits.
-pub(crate) const OF_DELIVERIES: Kinds = Kinds::OUTCOMES.with(Kinds::SERVED);
+pub(crate) const OF_DELIVERIES: Kinds = Kinds::OUTCOMES.with(Kinds::SERVED).with(Kinds::TRY_TLS);
 
 /// Reads lines for the kinds wanted.
 #[derive(Debug)]
@@ -80,6 +80,7 @@ impl Lines {
             Shape::Delivery => self.delivery(&prefix, message, &mut emit),
             Shape::TryTls if kinds.any(Kinds::TRY_TLS) => {
                 if let Some(used) = ruleset::try_tls(message).ok().and_then(|line| line.used()) {
+                    self.joiner.in_clear(&prefix, &used.relay);
                     emit(What::TryTls(used));
                 }
             }
@@ -129,6 +130,19 @@ impl Lines {
         if !matches!(delivery, Err(Flaw::NoRelay)) {
             let ended = self.joiner.ended(prefix);
             emit_outcomes(ended, delivery.as_ref().ok(), emit);
+            if let Ok(delivery) = &delivery
+                && let Some(relay) = self.joiner.freed(prefix, delivery.relay)
+            {
+                emit(What::Freed(Freed {
+                    relay,
+                    queue_id: delivery.queue_id.into(),
+                    end: match delivery.outcome {
+                        Outcome::Sent => End::Sent,
+                        Outcome::Deferred => End::Deferred,
+                        Outcome::Other => End::Failed,
+                    },
+                }));
+            }
             if let Ok(Delivery { relay: logged, address: Some(address), .. }) = delivery
                 && let Some(relay) = self.joiner.served(prefix, logged)
             {

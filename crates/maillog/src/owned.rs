@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::event::{
-    Attempt, Cause, Client, Event, Recipients, Served, Stuck, Success, TryTls, Waiting, What,
+    Attempt, Cause, Client, Event, Freed, Recipients, Served, Stuck, Success, TryTls, Waiting, What,
 };
 use crate::kinds::Kinds;
 
@@ -28,7 +28,7 @@ impl What<'_> {
             Self::Success(_) => Kinds::SUCCESSES,
             Self::Served(_) => Kinds::SERVED,
             Self::Waiting(_) => Kinds::WAITING,
-            Self::TryTls(_) => Kinds::TRY_TLS,
+            Self::TryTls(_) | Self::Freed(_) => Kinds::TRY_TLS,
             Self::DaneWarning(_) => Kinds::DANE_WARNINGS,
             Self::ClientFailed(_) => Kinds::CLIENT_FAILURES,
             Self::ClientSucceeded(_) => Kinds::CLIENT_SUCCESSES,
@@ -46,6 +46,7 @@ impl What<'_> {
             Self::Served(served) => What::Served(served.into_owned()),
             Self::Waiting(waiting) => What::Waiting(waiting.into_owned()),
             Self::TryTls(used) => What::TryTls(used.into_owned()),
+            Self::Freed(freed) => What::Freed(freed.into_owned()),
             Self::DaneWarning(relay) => What::DaneWarning(relay.into_owned()),
             Self::ClientFailed(client) => What::ClientFailed(client.into_owned()),
             Self::ClientSucceeded(client) => What::ClientSucceeded(client.into_owned()),
@@ -119,6 +120,14 @@ impl TryTls<'_> {
     /// The same, its text copied.
     pub fn into_owned(self) -> TryTls<'static> {
         TryTls { relay: self.relay.into_owned(), address: self.address }
+    }
+}
+
+impl Freed<'_> {
+    /// The same, its text copied.
+    pub fn into_owned(self) -> Freed<'static> {
+        let Self { relay, queue_id, end } = self;
+        Freed { relay: relay.into_owned(), queue_id: owned(queue_id), end }
     }
 }
 

@@ -39,6 +39,8 @@ enum Version {
         attempts: Vec<Waiting<SavedAttempt>>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         served: Vec<Waiting<String>>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        cleared: Vec<Waiting<String>>,
     },
 }
 
@@ -91,7 +93,12 @@ enum SavedFault {
 
 impl Default for Version {
     fn default() -> Self {
-        Self::V1 { causes: Vec::new(), attempts: Vec::new(), served: Vec::new() }
+        Self::V1 {
+            causes: Vec::new(),
+            attempts: Vec::new(),
+            served: Vec::new(),
+            cleared: Vec::new(),
+        }
     }
 }
 
@@ -101,19 +108,21 @@ impl Pending {
         let mut room = MOST_BYTES;
         let attempts = saved(&joiner.attempts, &mut room, SavedAttempt::of);
         let causes = saved(&joiner.causes, &mut room, SavedCause::of);
-        let served = saved(&joiner.served, &mut room, |relay| relay.as_str().to_owned());
-        Self(Version::V1 { causes, attempts, served })
+        let text = |relay: &Relay<'_>| relay.as_str().to_owned();
+        let cleared = saved(&joiner.cleared, &mut room, text);
+        let served = saved(&joiner.served, &mut room, text);
+        Self(Version::V1 { causes, attempts, served, cleared })
     }
 
     /// A joiner that holds it.
     pub(crate) fn joiner(self) -> Joiner {
-        let Version::V1 { causes, attempts, served } = self.0;
+        let Version::V1 { causes, attempts, served, cleared } = self.0;
         let mut joiner = Joiner::new();
         restore(&mut joiner.causes, causes, SavedCause::read);
         restore(&mut joiner.attempts, attempts, SavedAttempt::read);
-        restore(&mut joiner.served, served, |relay| {
-            Relay::parse(relay.as_bytes()).map(Relay::into_owned)
-        });
+        let relay = |text: String| Relay::parse(text.as_bytes()).map(Relay::into_owned);
+        restore(&mut joiner.served, served, relay);
+        restore(&mut joiner.cleared, cleared, relay);
         joiner
     }
 }

@@ -106,6 +106,8 @@ pub enum Effect {
     Edit(Edit),
     /// Probe the relay at these addresses; at those of its name if there are none.
     Probe(Relay<'static>, Vec<IpAddr>),
+    /// Have these messages delivered, by queue id: the way to the relay is free.
+    Flush(Relay<'static>, Vec<Box<str>>),
     /// Ask sendmail whether it acts on the entries of the relay, at each address.
     Prove(Relay<'static>, Vec<Option<IpAddr>>),
 }

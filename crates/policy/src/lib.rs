@@ -24,6 +24,7 @@ pub mod never;
 pub mod probation;
 mod probes;
 mod probing;
+pub mod queue;
 pub mod record;
 pub mod requests;
 mod ring;

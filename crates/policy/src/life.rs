@@ -8,6 +8,7 @@
 //! **What an attacker could try.** Who sits on the way fails probes too, and keeps an entry alive; that is told with each
 //! renewal. Who lets two probes through has the entry taken out, which only turns TLS on.
 
+use maillog::event::End;
 use serde::{Deserialize, Serialize};
 
 use crate::rules;
@@ -45,6 +46,15 @@ pub struct Life {
     /// How often it did.
     #[serde(default)]
     pub hits: u32,
+    /// Deliveries in clear that ended well.
+    #[serde(default)]
+    pub sent: u32,
+    /// Those that were deferred, for another cause than TLS.
+    #[serde(default)]
+    pub deferred: u32,
+    /// Those that failed for good.
+    #[serde(default)]
+    pub failed: u32,
 }
 
 /// What a probe found.
@@ -91,6 +101,9 @@ impl Life {
             last: None,
             used: 0,
             hits: 0,
+            sent: 0,
+            deferred: 0,
+            failed: 0,
         };
         life.plan(relay, interval, now);
         life
@@ -145,6 +158,16 @@ impl Life {
     pub(crate) fn used(&mut self, now: u32) {
         self.used = self.used.max(now);
         self.hits = self.hits.saturating_add(1);
+    }
+
+    /// A delivery for which an entry was used has ended.
+    pub(crate) fn freed(&mut self, end: End) {
+        let count = match end {
+            End::Sent => &mut self.sent,
+            End::Deferred => &mut self.deferred,
+            End::Failed => &mut self.failed,
+        };
+        *count = count.saturating_add(1);
     }
 
     /// Whether no entry was used for so long that they are of no use any more.

@@ -497,9 +497,26 @@ pub(crate) fn on_proof(
     outcome: &mut Outcome,
 ) {
     outcome.changes.push(Change::Proven(relay.clone(), proof.clone()));
-    let Proof::Refuted(said) = proof else { return };
+    let Proof::Refuted(said) = proof else {
+        return flush(state, relay, &proof, outcome);
+    };
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     let remove = std::mem::take(&mut record.standing().active);
     take_out(state, relay.clone(), remove, outcome);
     hold_back(state, &relay, Hold::Refuted(said), now, outcome);
+}
+
+/// What was stuck need not wait for the queue, once sendmail acts on the entry.
+fn flush(state: &mut State, relay: Relay<'static>, proof: &Proof, outcome: &mut Outcome) {
+    if *proof == Proof::NotYet {
+        return; // Others build the map, later.
+    }
+    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    if record.active().is_empty() {
+        return;
+    }
+    let ids = record.take_messages();
+    if !ids.is_empty() {
+        outcome.effects.push(Effect::Flush(relay, ids));
+    }
 }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use access::key::Key;
 use jiff::Timestamp;
+use maillog::event::End;
 use maillog::relay::Relay;
 
 use crate::candidate::{self, relays};
@@ -43,6 +44,14 @@ pub(crate) fn on_use(state: &mut State, relay: &Relay<'_>, now: Timestamp) {
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     if let Some(life) = record.standing_if_any().and_then(|standing| standing.life.as_mut()) {
         life.used(seconds(now));
+    }
+}
+
+/// What became of mail for which an entry was used.
+pub(crate) fn on_freed(state: &mut State, relay: &Relay<'_>, end: End) {
+    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    if let Some(life) = record.standing_if_any().and_then(|standing| standing.life.as_mut()) {
+        life.freed(end);
     }
 }
 

@@ -16,6 +16,7 @@ use crate::hold::Hold;
 use crate::life::Life;
 use crate::probation::Probation;
 use crate::probes::Probes;
+use crate::queue::Queue;
 use crate::rules::Rules;
 use crate::table::Row;
 
@@ -26,6 +27,8 @@ pub struct Record {
     pub evidence: Evidence,
     /// The domains of the recipients whose mail is stuck.
     domains: Option<Box<Domains>>,
+    /// The messages that are stuck.
+    queue: Option<Box<Queue>>,
     standing: Option<Box<Standing>>,
     pub(crate) last_seen: u32,
 }
@@ -115,6 +118,8 @@ pub struct Saved {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     domains: Option<Box<Domains>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    queue: Option<Box<Queue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     dane_warned: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     approved: Option<Box<Approval>>,
@@ -179,6 +184,7 @@ impl Record {
             lifted_at: self.standing.as_ref().map_or(0, |standing| standing.lifted_at),
             lifted_until: self.standing.as_ref().and_then(|standing| standing.lifted_until),
             domains: self.domains.clone(),
+            queue: self.queue.clone(),
             dane_warned: self.dane_warned(),
             approved: self.standing.as_ref().and_then(|standing| standing.approved.clone()),
             life: self.standing.as_ref().and_then(|standing| standing.life.clone()),
@@ -216,6 +222,7 @@ impl Record {
         Self {
             evidence: saved.evidence.bounded(),
             domains: saved.domains.map(|domains| Box::new(domains.bounded())),
+            queue: saved.queue.map(|queue| Box::new(queue.bounded())),
             standing,
             last_seen: saved.last_seen,
         }
@@ -321,9 +328,20 @@ impl Record {
         self.domains.get_or_insert_default().add(recipients)
     }
 
+    /// A message is stuck.
+    pub(crate) fn add_message(&mut self, id: &str) {
+        self.queue.get_or_insert_default().add(id);
+    }
+
+    /// The messages that were stuck; their way is free.
+    pub(crate) fn take_messages(&mut self) -> Vec<Box<str>> {
+        self.queue.take().map(|queue| queue.into_ids()).unwrap_or_default()
+    }
+
     /// TLS works: what was stuck flows. With an entry in force that is not known of other mail, so its domains stay.
     pub(crate) fn clear_evidence(&mut self) {
         self.evidence.clear();
+        self.queue = None;
         if let Some(standing) = &mut self.standing {
             standing.probes = None;
         }

@@ -76,6 +76,7 @@ fn on_event(state: &mut State, event: &Event<'_>, now: Timestamp, outcome: &mut 
         }
         What::DaneWarning(relay) => on_dane_warning(state, relay, now, outcome),
         What::TryTls(used) => probing::on_use(state, &used.relay, now),
+        What::Freed(freed) => probing::on_freed(state, &freed.relay, freed.end),
         _ => {}
     }
 }
@@ -128,6 +129,7 @@ fn on_stuck(state: &mut State, stuck: &Stuck<'_>, now: Timestamp, outcome: &mut 
     record.last_seen = seconds(now);
     let strength = Strength::of(stuck.attempt.cause.as_ref());
     record.evidence.add(now, stuck.address, strength, window);
+    record.add_message(&stuck.queue_id);
     add_recipients(record, &stuck.recipients, outcome);
     if let (Some(standing), Some(address)) = (record.standing_if_any(), stuck.address)
         && let Work::Asking(asked) = &mut standing.work
@@ -155,6 +157,7 @@ fn on_waiting(state: &mut State, waiting: &Waiting<'_>, now: Timestamp, outcome:
     for relay in names {
         let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
         if !record.evidence.is_empty() {
+            record.add_message(&waiting.queue_id);
             add_recipients(record, &waiting.recipients, outcome);
             map::withdraw_if_required(state, &relay, now, outcome);
         }

@@ -5,9 +5,9 @@
 mod story;
 
 use jiff::SignedDuration;
-use maillog::event::{CauseKind, TryTls, What};
+use maillog::event::{CauseKind, End, Freed, TryTls, What};
 use maillog::relay::Relay;
-use policy::input::{Input, Request};
+use policy::input::{Input, Proof, Request};
 use policy::rules::{Life, Rules};
 use story::{MX, Story, active, reload};
 
@@ -88,6 +88,31 @@ fn an_unreachable_peer_keeps_its_entry_until_its_time_ends() {
         }
     }
     assert!((30 * DAY - 1..31 * DAY).contains(&days), "{}", days / DAY);
+}
+
+#[test]
+fn what_was_stuck_is_flushed_once_sendmail_acts_on_the_entry() {
+    let mut story = Story::new(Rules::default());
+    story.stuck(MX, "192.0.2.1").wait(15).stuck(MX, "192.0.2.1").waiting(MX).wait(15);
+    story.stuck(MX, "192.0.2.1").ptr("192.0.2.1", "").told.clear();
+    let proof = |story: &mut Story, proof: Proof| {
+        let relay = Relay::parse(MX.as_bytes()).unwrap();
+        story.input(Input::Proof(relay, proof));
+        std::mem::take(&mut story.told)
+    };
+    assert_eq!(proof(&mut story, Proof::NotYet), ["proof mx.example.org: NotYet"]);
+    let flush = "flush mx.example.org 6AN00000000001 6AN00000000002";
+    assert_eq!(proof(&mut story, Proof::Matches), ["proof mx.example.org: Matches", flush]);
+    assert_eq!(proof(&mut story, Proof::Matches), ["proof mx.example.org: Matches"]);
+    let freed = |story: &mut Story, end: End| {
+        let relay = Relay::parse(MX.as_bytes()).unwrap();
+        story.event(What::Freed(Freed { relay, queue_id: "6AN00000000001".into(), end }));
+    };
+    for end in [End::Sent, End::Sent, End::Deferred, End::Failed] {
+        freed(&mut story, end);
+    }
+    let life = story.state.record(MX).unwrap().life().unwrap();
+    assert_eq!((life.sent, life.deferred, life.failed), (2, 1, 1));
 }
 
 #[test]

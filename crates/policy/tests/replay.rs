@@ -151,7 +151,7 @@ impl World {
                         self.input(Input::Map(MapState::Removed(edit.relay, edit.remove)));
                     }
                 }
-                Effect::Prove(..) | Effect::Probe(..) => {}
+                Effect::Prove(..) | Effect::Probe(..) | Effect::Flush(..) => {}
             }
             self.commit();
         }

@@ -139,7 +139,7 @@ fn an_entry_that_sendmail_does_not_act_on_is_taken_out() {
     story.told.clear();
     let relay = Relay::parse(MX.as_bytes()).unwrap();
     story.input(Input::Proof(relay.clone(), Proof::Matches));
-    story.expect(&["proof mx.example.org: Matches"]);
+    story.expect(&["proof mx.example.org: Matches", "flush mx.example.org 6AN00000000001"]);
     story.input(Input::Proof(relay, Proof::Refuted("OK".into()))).expect(&[
         "proof mx.example.org: Refuted(\"OK\")",
         "held mx.example.org: sendmail was asked and does not act on the entry: OK",

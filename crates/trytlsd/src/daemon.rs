@@ -33,6 +33,7 @@ use tracing::{info, warn};
 use crate::book::Book;
 use crate::cli;
 use crate::clock;
+use crate::flush::Flusher;
 use crate::happening;
 use crate::host::Host;
 use crate::mapper::{Mapper, News, Order, Tools};
@@ -79,6 +80,7 @@ struct Daemon {
     resolver: Arc<Resolver>,
     asks: JoinSet<Fact>,
     watcher: Arc<Watcher>,
+    flusher: Flusher,
     probes: JoinSet<(Relay<'static>, Probed)>,
     /// This host, looked at anew.
     hosts: JoinSet<policy::host::Host>,
@@ -143,6 +145,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         asks: JoinSet::new(),
         watcher: Arc::new(Watcher::new(probe::settings(&config, STEP).0)),
         probes: JoinSet::new(),
+        flusher: Flusher::new(&config),
         hosts: JoinSet::new(),
         looks: 0,
         mapper,
@@ -372,6 +375,7 @@ impl Daemon {
                 let resolver = Arc::clone(&self.resolver);
                 self.asks.spawn(async move { resolver.ask(question, clock::now()).await });
             }
+            Effect::Flush(relay, ids) => self.flusher.flush(relay, ids),
             Effect::Probe(relay, addresses) => {
                 let (watcher, resolver) = (Arc::clone(&self.watcher), Arc::clone(&self.resolver));
                 self.probes.spawn(async move {

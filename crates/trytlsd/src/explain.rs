@@ -131,6 +131,9 @@ fn lived(life: &Life) -> Lived {
         found: life.last.as_ref().map(|(_, probed)| probe_words(probed)),
         hits: life.hits,
         last_used: (life.used > 0).then(|| moment(life.used)),
+        sent: life.sent,
+        deferred: life.deferred,
+        failed: life.failed,
     }
 }
 

@@ -59,6 +59,10 @@ pub(crate) struct Lived {
     /// How often sendmail has used them, and when last.
     pub(crate) hits: u32,
     pub(crate) last_used: Option<Timestamp>,
+    /// What became of that mail.
+    pub(crate) sent: u32,
+    pub(crate) deferred: u32,
+    pub(crate) failed: u32,
 }
 
 /// What counts against the relay: since its last success, and within the window.
@@ -158,9 +162,11 @@ impl Explained {
             let last = last.map(|(at, found)| format!("{found} at {at:.0}, "));
             let last = last.unwrap_or_default();
             row("probe", format!("{last}next at {:.0}", lived.next_probe));
-            let used = lived
-                .last_used
-                .map_or("never".to_owned(), |at| format!("{} times, last at {at:.0}", lived.hits));
+            let used = lived.last_used.map_or("never".to_owned(), |at| {
+                let Lived { hits, sent, deferred, failed, .. } = lived;
+                let ends = format!("{sent} sent, {deferred} deferred, {failed} failed");
+                format!("{hits} times, last at {at:.0}; deliveries: {ends}")
+            });
             row("used by sendmail", used);
         }
         if let Some(until) = self.probation {

@@ -184,7 +184,7 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
 }
 
 /// The path of the program, or its name as it is, for the error that says that it is not there.
-fn program_or_name(name: &str) -> PathBuf {
+pub(crate) fn program_or_name(name: &str) -> PathBuf {
     program(name).unwrap_or_else(|| PathBuf::from(name))
 }
 

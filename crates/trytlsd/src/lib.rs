@@ -13,6 +13,7 @@ mod daemon;
 mod desk;
 mod explain;
 mod explained;
+mod flush;
 mod glimpse;
 mod happening;
 mod host;

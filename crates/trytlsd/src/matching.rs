@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use maillog::event::{Event, What};
+use maillog::event::{End, Event, What};
 use maillog::finder::Finder;
 use maillog::kinds::Kinds;
 use maillog::reading::{Reading, Verdict, read};
@@ -156,6 +156,14 @@ fn words(event: &Event<'_>) -> String {
             format!("message {} waits for {}", waiting.queue_id, waiting.relay)
         }
         What::TryTls(used) => format!("an entry turned TLS off for {}", used.relay),
+        What::Freed(freed) => {
+            let what = match freed.end {
+                End::Sent => "was sent",
+                End::Deferred => "is deferred, for another cause",
+                End::Failed => "failed",
+            };
+            format!("message {} {what} to {}, in clear", freed.queue_id, freed.relay)
+        }
         What::DaneWarning(relay) => format!("{relay} has DANE: to turn TLS off would be wrong"),
         What::ClientFailed(client) => format!("the client {} failed", client.address),
         What::ClientSucceeded(client) => format!("the client {} succeeded", client.address),

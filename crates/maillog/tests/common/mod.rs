@@ -31,6 +31,7 @@ pub(crate) fn show(event: &Event<'_>) -> String {
             let address = t.address.map_or_else(|| "-".to_owned(), |a| a.to_string());
             format!("try_tls {} {address}", t.relay)
         }
+        What::Freed(f) => format!("freed {} {} {:?}", f.relay, f.queue_id, f.end),
         What::DaneWarning(relay) => format!("dane {relay}"),
         What::ClientFailed(c) => {
             format!("client failed {:?} {} {}", c.name.as_deref(), c.address, c.reason)

@@ -183,6 +183,9 @@ impl Story {
                 Effect::Probe(relay, addresses) => {
                     self.told.push(format!("probe {relay} {addresses:?}"));
                 }
+                Effect::Flush(relay, ids) => {
+                    self.told.push(format!("flush {relay} {}", ids.join(" ")));
+                }
                 Effect::Prove(relay, _) => self.told.push(format!("prove {relay}")),
                 Effect::Edit(edit) => {
                     let keys: Vec<_> = edit.add.iter().map(|entry| entry.key.clone()).collect();
