@@ -11,6 +11,7 @@ use access::block::{Block, What, edit, parse};
 use access::key::Key;
 use access::lookup::{Entries, Hit, Tag, lookup, lookup_recipient, would_match};
 use access::managed::Managed;
+use access::remedy::Remedy;
 use access::text::{Kind, records};
 use libfuzzer_sys::fuzz_target;
 
@@ -56,6 +57,7 @@ fn wanted(choice: u8, text: &[u8]) -> Vec<Managed> {
     let foreign: String = String::from_utf8_lossy(text).chars().take(30).collect();
     let chosen = KEYS.iter().enumerate().filter(|(bit, _)| choice >> bit & 1 == 1);
     let entry = |(bit, key): (usize, &&str)| Managed {
+        remedy: Remedy::ALL[usize::from(choice) % Remedy::ALL.len()],
         key: key.parse().expect("a key"),
         relay: foreign.as_str().into(),
         why: foreign.clone(),

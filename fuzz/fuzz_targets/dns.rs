@@ -86,6 +86,7 @@ fn write(mode: KeyMode, relay: &str, answer: &Answer<Ptr>) {
             other => format!("{other:?}"),
         };
         let entry = Managed {
+            remedy: access::remedy::Remedy::TryTls,
             key: key.clone(),
             relay: relay.as_str().into(),
             why,

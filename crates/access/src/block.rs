@@ -15,16 +15,16 @@ use std::collections::HashMap;
 use std::fmt;
 
 pub use crate::edit::edit;
-use crate::key::Key;
 use crate::layout::{END, Layout, Line, Role, is_marker, stripped};
 use crate::lookup::Entries;
 use crate::managed::Managed;
+use crate::remedy::Tagged;
 use crate::text::{Kind, records};
 
 /// What the text says about us.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
-    /// Our entries, in order; one for each key.
+    /// Our entries, in order; one for each tag and key.
     pub managed: Vec<Managed>,
     /// The entries of all other lines: what the admin says.
     pub admins: Entries,
@@ -53,15 +53,15 @@ pub enum What {
     /// A line of the admin's inside our block. Left alone.
     ForeignLine(Box<[u8]>),
     /// An entry without its comment inside our block. Left alone, unless we are to write the same.
-    NoComment(Key),
+    NoComment(Tagged),
     /// A comment of ours, and below it not its entry: edited (then the admin's) or gone. The comment goes with the next change.
-    NoEntry(Key),
+    NoEntry(Tagged),
     /// An entry of ours stands in the block twice. The second goes with the next change.
-    Twice(Key),
+    Twice(Tagged),
     /// The admin has a line for the same key; the first of the two is in force, and makemap ends with 65.
     AlsoAdmins {
-        /// The key.
-        key: Key,
+        /// Tag and key.
+        entry: Tagged,
         /// What the admin's line says.
         value: Box<[u8]>,
     },
@@ -77,11 +77,11 @@ impl fmt::Display for Oddity {
             What::ForeignLine(line) => {
                 write!(f, "a foreign line in the block of trytlsd: {}", line.escape_ascii())
             }
-            What::NoComment(key) => write!(f, "the entry for {key} has lost its comment"),
-            What::NoEntry(key) => write!(f, "the entry for {key} was edited or deleted"),
-            What::Twice(key) => write!(f, "the entry for {key} stands there twice"),
-            What::AlsoAdmins { key, value } => {
-                write!(f, "a line for {key} outside the block too ({})", value.escape_ascii())
+            What::NoComment(entry) => write!(f, "the entry {entry} has lost its comment"),
+            What::NoEntry(entry) => write!(f, "the entry {entry} was edited or deleted"),
+            What::Twice(entry) => write!(f, "the entry {entry} stands there twice"),
+            What::AlsoAdmins { entry, value } => {
+                write!(f, "a line for {entry} outside the block too ({})", value.escape_ascii())
             }
         }
     }
@@ -91,7 +91,7 @@ impl fmt::Display for Oddity {
 pub fn parse(text: &[u8]) -> Block {
     let layout = Layout::of(text);
     let mut block = Block::default();
-    let mut ours: HashMap<usize, Key> = HashMap::new();
+    let mut ours: HashMap<usize, Tagged> = HashMap::new();
     let mut open: Option<&Managed> = None;
     let head = || layout.head.split_inclusive(|&b| b == b'\n').zip(1..);
     let strays = head().filter(|(line, _)| is_marker(line, END));
@@ -104,19 +104,19 @@ pub fn parse(text: &[u8]) -> Block {
             Role::Comment(managed) => open = Some(managed),
             Role::Entry => {
                 let Some(managed) = open.take() else { continue };
-                if block.managed.iter().any(|other| other.key == managed.key) {
-                    odd(What::Twice(managed.key.clone()));
+                if block.managed.iter().any(|other| other.tagged() == managed.tagged()) {
+                    odd(What::Twice(managed.tagged()));
                 } else {
                     block.managed.push(managed.clone());
                 }
-                ours.insert(line_no, managed.key.clone());
+                ours.insert(line_no, managed.tagged());
             }
             Role::Orphan => {
                 if let Some(managed) = crate::comment::parse(stripped(line.bytes)) {
-                    odd(What::NoEntry(managed.key));
+                    odd(What::NoEntry(managed.tagged()));
                 }
             }
-            Role::Bare(key) => odd(What::NoComment(key.clone())),
+            Role::Bare(entry) => odd(What::NoComment(entry.clone())),
             Role::Foreign if line.block.is_some() => {
                 let bytes = stripped(line.bytes);
                 if !bytes.is_empty() {
@@ -151,21 +151,21 @@ pub fn foreign_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     head.split_inclusive(|&b| b == b'\n').chain(inside)
 }
 
-/// Reports the admin's lines that have a key of ours.
-fn also_admins(text: &[u8], ours: &HashMap<usize, Key>, block: &mut Block) {
+/// Reports the admin's lines that have a tag and key of ours.
+fn also_admins(text: &[u8], ours: &HashMap<usize, Tagged>, block: &mut Block) {
     if ours.is_empty() {
         return;
     }
-    let keys: HashMap<String, &Key> =
-        ours.values().map(|key| (format!("try_tls:{}", key.folded()), key)).collect();
+    let keys: HashMap<String, &Tagged> =
+        ours.values().map(|entry| (entry.folded(), entry)).collect();
     for record in records(text) {
         let Kind::Entry { key, value } = record.kind else { continue };
         if ours.contains_key(&record.line_no) || key.len() > 300 {
             continue;
         }
         let folded = String::from_utf8_lossy(key).to_ascii_lowercase();
-        if let Some(&key) = keys.get(&folded) {
-            let what = What::AlsoAdmins { key: key.clone(), value: value.into() };
+        if let Some(&entry) = keys.get(&folded) {
+            let what = What::AlsoAdmins { entry: entry.clone(), value: value.into() };
             block.oddities.push(Oddity { line_no: record.line_no, what });
         }
     }

@@ -1,14 +1,14 @@
 //! The comment line above each entry of ours: for people to read, and read back by us.
 //!
 //! `# trytlsd: key=… relay=… since=… until=… why=…`, always in this order. `key` repeats the entry's, so that an
-//! entry that was edited is noticed. `relay` and `why` are foreign text (names from DNS, OpenSSL's words): all but
+//! entry that was edited is noticed; under another tag than `Try_TLS:` it begins with the tag. `relay` and `why` are foreign text (names from DNS, OpenSSL's words): all but
 //! printable ASCII is written as `\u{…}`, so they cannot end the line; and the line is cut below makemap's 1,023 bytes,
 //! for a longer one would have its tail read as an entry.
 
 use jiff::Timestamp;
 
-use crate::key::Key;
 use crate::managed::Managed;
+use crate::remedy::{Remedy, Tagged};
 
 /// Bytes of the comment line at most, without its line end.
 const MAX_LINE: usize = 990;
@@ -24,8 +24,9 @@ pub(crate) fn print(entry: &Managed) -> String {
     let relay = escape(&entry.relay, MAX_RELAY, |c| c != ' ');
     let since = seconds(entry.since);
     let until = entry.until.map_or_else(|| "-".to_owned(), |at| seconds(at).to_string());
-    let mut line =
-        format!("{HEAD}{} relay={relay} since={since} until={until} why=", entry.key.folded());
+    let tag = if entry.remedy == Remedy::TryTls { "" } else { entry.remedy.prefix() };
+    let key = entry.key.folded();
+    let mut line = format!("{HEAD}{tag}{key} relay={relay} since={since} until={until} why=");
     let room = MAX_LINE.saturating_sub(line.len()).min(MAX_WHY);
     line.push_str(&escape(&entry.why, room, |_| true));
     line
@@ -38,8 +39,10 @@ pub(crate) fn parse(line: &[u8]) -> Option<Managed> {
     let (relay, line) = line.split_once(" since=")?;
     let (since, line) = line.split_once(" until=")?;
     let (until, why) = line.split_once(" why=")?;
+    let Tagged { remedy, key } = key.parse().ok()?;
     Some(Managed {
-        key: key.parse::<Key>().ok()?,
+        remedy,
+        key,
         relay: unescape(relay)?.into(),
         why: unescape(why)?,
         since: since.parse().ok()?,
@@ -95,10 +98,12 @@ fn unescape(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::Key;
     use proptest::prelude::*;
 
     fn entry(relay: &str, why: &str) -> Managed {
         Managed {
+            remedy: Remedy::TryTls,
             key: Key::name("mx.example.org").unwrap(),
             relay: relay.into(),
             why: why.to_owned(),
@@ -115,6 +120,20 @@ mod tests {
             "# trytlsd: key=mx.example.org relay=mx.example.org since=2026-11-23T10:50:38Z \
              until=2026-12-23T10:50:38Z why=3 stuck in 24h: wrong version number"
         );
+    }
+
+    #[test]
+    fn another_tag_stands_before_the_key() {
+        for remedy in Remedy::ALL {
+            let address = Key::Address("fd00:1ab::41".parse().unwrap());
+            let entry = Managed { remedy, key: address, ..entry("cl1.ptr.test", "x") };
+            let line = print(&entry);
+            let tag = if remedy == Remedy::TryTls { "" } else { remedy.prefix() };
+            let head =
+                format!("# trytlsd: key={tag}ipv6:fd00:1ab:0:0:0:0:0:41 relay=cl1.ptr.test ");
+            assert!(line.starts_with(&head), "{line}");
+            assert_eq!(parse(line.as_bytes()), Some(entry));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::comment;
 use crate::layout::{BEGIN, END, Layout, Line, Role, stripped};
 use crate::managed::Managed;
+use crate::remedy::Tagged;
 
 /// What the begin marker says to people.
 const BEGIN_TAIL: &str =
@@ -14,8 +15,8 @@ const ADDED: &str = " Line end added after ";
 ///
 /// Foreign lines keep every byte and their order, also those inside a block; of two blocks the first is kept, and
 /// what is ours in the other moves there. Without anything desired the block goes, and with it the line end that was
-/// added before it, if nothing was written behind it since. Editing twice is editing once. Of two entries with one key
-/// the first counts, and one whose key is not valid is left out: it would be a line that says something else.
+/// added before it, if nothing was written behind it since. Editing twice is editing once. Of two entries with one tag
+/// and key the first counts, and one whose key is not valid is left out: it would be a line that says something else.
 pub fn edit(text: &[u8], desired: &[Managed]) -> Vec<u8> {
     let mut wanted = Wanted::new(desired);
     let layout = Layout::of(text);
@@ -82,15 +83,15 @@ impl<'a> Wanted<'a> {
         let mut seen = std::collections::HashSet::new();
         let mut all = Vec::new();
         for entry in desired {
-            if entry.key.is_valid() && seen.insert(entry.key.folded()) {
+            if entry.key.is_valid() && seen.insert(entry.tagged().folded()) {
                 all.push(entry);
             }
         }
         Self { open: all.clone(), all }
     }
 
-    fn has(&self, key: &crate::key::Key) -> bool {
-        self.all.iter().any(|entry| entry.key.folded() == key.folded())
+    fn has(&self, tagged: &Tagged) -> bool {
+        self.all.iter().any(|entry| entry.tagged().folded() == tagged.folded())
     }
 
     /// For each [`Role::Entry`], and each [`Role::Bare`] that is wanted, in order, what is to stand in its place. An
@@ -102,15 +103,17 @@ impl<'a> Wanted<'a> {
                 if line.block != Some(0) {
                     continue;
                 }
-                let key = match &line.role {
-                    Role::Bare(key) if bare => key,
+                let folded = match &line.role {
+                    Role::Bare(tagged) if bare => tagged.folded(),
                     Role::Entry if !bare => match at.checked_sub(1).and_then(|at| lines.get(at)) {
-                        Some(Line { role: Role::Comment(managed), .. }) => &managed.key,
+                        Some(Line { role: Role::Comment(managed), .. }) => {
+                            managed.tagged().folded()
+                        }
                         _ => continue,
                     },
                     _ => continue,
                 };
-                let found = self.open.iter().position(|entry| entry.key.folded() == key.folded());
+                let found = self.open.iter().position(|entry| entry.tagged().folded() == folded);
                 if let (Some(found), Some(place)) = (found, places.get_mut(at)) {
                     *place = Some(self.open.remove(found));
                 }

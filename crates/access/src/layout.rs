@@ -5,10 +5,9 @@
 //! each entry that stands right under the comment that names its key. All else is the admin's, wherever it stands.
 
 use crate::comment;
-use crate::key::Key;
 use crate::managed::Managed;
+use crate::remedy::Tagged;
 use crate::text::{Kind, Record, records};
-use crate::value::{Meaning, meaning};
 
 pub(crate) const BEGIN: &[u8] = b"# BEGIN trytlsd";
 pub(crate) const END: &[u8] = b"# END trytlsd";
@@ -37,8 +36,8 @@ pub(crate) enum Role {
     Entry,
     /// A comment of ours that no longer stands above its entry.
     Orphan,
-    /// `Try_TLS:<key> NO` inside a block, without its comment. The admin's, unless we are to write the same.
-    Bare(Key),
+    /// An entry as we write them inside a block, without its comment. The admin's, unless we are to write the same.
+    Bare(Tagged),
 }
 
 /// The text in pieces. An access file may have a million lines of which none is ours, so only those from the first
@@ -77,14 +76,14 @@ impl<'a> Layout<'a> {
 /// Gives the lines of one block their roles.
 fn mark(lines: &mut [Line<'_>], begin: usize, end: Option<usize>, limit: usize, block: usize) {
     let mut last = begin;
-    let mut after_comment: Option<Key> = None;
+    let mut after_comment: Option<Tagged> = None;
     for at in begin + 1..end.unwrap_or(limit) {
         let Some(line) = lines.get_mut(at) else { break };
         let bytes = stripped(line.bytes);
         let entry = bare_entry(bytes);
         let above = after_comment.take();
         line.role = if let Some(managed) = comment::parse(bytes) {
-            after_comment = Some(managed.key.clone());
+            after_comment = Some(managed.tagged());
             Role::Comment(Box::new(managed))
         } else if entry.is_some() && entry == above {
             last = at;
@@ -137,17 +136,14 @@ pub(crate) fn stripped(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// The key, if the line is `Try_TLS:<key>` with a value that turns TLS off.
-fn bare_entry(line: &[u8]) -> Option<Key> {
+/// Tag and key, if the line is such an entry as we write, with a value that does the same.
+fn bare_entry(line: &[u8]) -> Option<Tagged> {
     let mut found = records(line);
     let (Some(Record { kind: Kind::Entry { key, value }, .. }), None) =
         (found.next(), found.next())
     else {
         return None;
     };
-    let (tag, key) = key.split_at_checked(8)?;
-    if !tag.eq_ignore_ascii_case(b"Try_TLS:") || meaning(value) != Meaning::Off {
-        return None;
-    }
-    std::str::from_utf8(key).ok()?.parse().ok()
+    let tagged: Tagged = std::str::from_utf8(key).ok()?.parse().ok()?;
+    tagged.remedy.is_met_by(value).then_some(tagged)
 }

@@ -7,5 +7,6 @@ pub mod key;
 mod layout;
 pub mod lookup;
 pub mod managed;
+pub mod remedy;
 pub mod text;
 pub mod value;

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::key::Key;
+use crate::remedy::Tagged;
 use crate::text::{Kind, records};
 use crate::value::{Meaning, meaning};
 
@@ -121,8 +122,13 @@ impl Entries {
 
     /// The entry `Try_TLS:<key>`, if the file has one; no parents, no prefixes.
     pub fn try_tls(&self, key: &Key) -> Option<Hit<'_>> {
-        let step = if matches!(key, Key::Address(_)) { Step::Address } else { Step::Name };
-        self.get(&format!("{}{}", Tag::TryTls.prefix(), key.folded()), step)
+        self.exact(&Tagged::try_tls(key.clone()))
+    }
+
+    /// The entry with this tag and key, if the file has one; no parents, no prefixes.
+    pub fn exact(&self, entry: &Tagged) -> Option<Hit<'_>> {
+        let step = if matches!(entry.key, Key::Address(_)) { Step::Address } else { Step::Name };
+        self.get(&entry.folded(), step)
     }
 
     /// The keys of the entries `Try_TLS:<key>`, in no order; those that are no keys of ours (prefixes, the bare tag) are

@@ -3,13 +3,16 @@
 use jiff::Timestamp;
 
 use crate::key::Key;
+use crate::remedy::{Remedy, Tagged};
 
-/// An entry of our block: `Try_TLS:<key> NO` under a comment that says why, since when and until when.
+/// An entry of our block, `Try_TLS:<key> NO` for instance, under a comment that says why, since when and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Managed {
+    /// What it does.
+    pub remedy: Remedy,
     /// What sendmail looks up.
     pub key: Key,
-    /// The relay it stands for, verbatim as in the ruleset line.
+    /// The relay it stands for, verbatim as in the ruleset line; the client, by name or address.
     pub relay: Box<str>,
     /// Why, in words; printed in a comment, control characters escaped, cut to what fits the line.
     pub why: String,
@@ -20,13 +23,18 @@ pub struct Managed {
 }
 
 impl Managed {
+    /// What it is known by.
+    pub fn tagged(&self) -> Tagged {
+        Tagged { remedy: self.remedy, key: self.key.clone() }
+    }
+
     /// The line that sendmail's map is made from, without a line end.
     pub fn line(&self) -> String {
-        line(&self.key)
+        self.tagged().line()
     }
 }
 
 /// The line of the access file that turns TLS off for the key: a tab, `NO`, nothing after it.
 pub fn line(key: &Key) -> String {
-    format!("Try_TLS:{key}\tNO")
+    Tagged::try_tls(key.clone()).line()
 }

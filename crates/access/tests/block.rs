@@ -8,12 +8,15 @@
 use access::block::{What, edit, foreign_lines, is_there, parse};
 use access::key::Key;
 use access::managed::Managed;
+use access::remedy::Tagged;
 use access::text::{Kind, records};
 use proptest::prelude::*;
 
 fn entry(key: &str) -> Managed {
+    let Tagged { remedy, key: parsed } = key.parse().unwrap();
     Managed {
-        key: key.parse().unwrap(),
+        remedy,
+        key: parsed,
         relay: key.into(),
         why: "3 stuck".to_owned(),
         since: "2026-11-23T10:50:38Z".parse().unwrap(),
@@ -46,6 +49,51 @@ fn pair(key: &str) -> String {
         "# trytlsd: key={key} relay={key} since=2026-11-23T10:50:38Z until=- why=3 stuck\n\
          Try_TLS:{key}\tNO\n"
     )
+}
+
+/// An entry of each tag for one address: they have nothing to do with each other.
+#[test]
+fn entries_of_every_tag_stand_side_by_side() {
+    let all = ["192.0.2.1", "TLS_Clt_features:192.0.2.1", "Srv_Features:192.0.2.1"];
+    let admin = "Srv_Features:192.0.2.1 V\n";
+    let text = with(admin, &all);
+    for line in [
+        "# trytlsd: key=192.0.2.1 relay=192.0.2.1 ",
+        "\nTry_TLS:192.0.2.1\tNO\n",
+        "# trytlsd: key=TLS_Clt_features:192.0.2.1 relay=",
+        "\nTLS_Clt_features:192.0.2.1\tflags=C\n",
+        "# trytlsd: key=Srv_Features:192.0.2.1 relay=",
+        "\nSrv_Features:192.0.2.1\tS\n",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert_eq!(parse(text.as_bytes()).managed, entries(&all));
+    assert_eq!(
+        oddities(&text),
+        ["line 1: a line for Srv_Features:192.0.2.1 outside the block too (V)"]
+    );
+    assert_eq!(parse(text.as_bytes()).admins.exact(&all[2].parse().unwrap()).unwrap().line_no, 1);
+    assert_eq!(with(&text, &all), text);
+    let text = with(&text, &all[2..]);
+    assert_eq!(parse(text.as_bytes()).managed, entries(&all[2..]));
+    assert_eq!(with(&text, &[]), admin);
+}
+
+/// What is no longer as we wrote it is the admin's, under every tag.
+#[test]
+fn an_edited_entry_of_another_tag_is_the_admins() {
+    let text = with("", &["Srv_Features:192.0.2.1"]);
+    let edited = text.replace("192.0.2.1\tS", "192.0.2.1\tS V");
+    let block = parse(edited.as_bytes());
+    assert!(block.managed.is_empty());
+    let entry = "Srv_Features:192.0.2.1".parse().unwrap();
+    assert!(
+        block
+            .oddities
+            .iter()
+            .any(|odd| odd.what == What::NoEntry("Srv_Features:192.0.2.1".parse().unwrap()))
+    );
+    assert_eq!(block.admins.exact(&entry).unwrap().value, b"S V");
 }
 
 #[test]
@@ -159,7 +207,7 @@ fn two_blocks_become_one() {
         oddities(&text),
         [
             "line 6: a second block of trytlsd",
-            "line 8: the entry for a.example stands there twice",
+            "line 8: the entry Try_TLS:a.example stands there twice",
             "line 9: a foreign line in the block of trytlsd: x y",
         ]
     );
@@ -195,7 +243,7 @@ fn foreign_lines_inside_stay() {
 fn an_entry_without_its_comment_is_the_admins_unless_we_want_the_same() {
     let text = format!("{BEGIN}Try_TLS:a.example   no\n{}{END}", pair("b.example"));
     assert_eq!(keys(&text), ["b.example"]);
-    assert_eq!(oddities(&text), ["line 2: the entry for a.example has lost its comment"]);
+    assert_eq!(oddities(&text), ["line 2: the entry Try_TLS:a.example has lost its comment"]);
     assert_eq!(
         with(&text, &["b.example"]),
         format!("{BEGIN}Try_TLS:a.example   no\n{}{END}", pair("b.example"))
@@ -241,7 +289,10 @@ fn an_editor_that_writes_crlf_breaks_nothing() {
 #[test]
 fn the_admins_line_for_the_same_key_is_reported() {
     let text = format!("try_tls:A.example YES\n{BEGIN}{}{END}", pair("a.example"));
-    assert_eq!(oddities(&text), ["line 1: a line for a.example outside the block too (YES)"]);
+    assert_eq!(
+        oddities(&text),
+        ["line 1: a line for Try_TLS:a.example outside the block too (YES)"]
+    );
     let block = parse(text.as_bytes());
     let hit = block.admins.try_tls(&"a.example".parse().unwrap()).unwrap();
     assert_eq!((hit.line_no, hit.value), (1, &b"YES"[..]));
@@ -302,7 +353,9 @@ fn desired() -> impl Strategy<Value = Vec<Managed>> {
             Just("a.example"),
             Just("b.example"),
             Just("c.example"),
-            Just("IPv6:1:2:3:4:5:6:7:8")
+            Just("IPv6:1:2:3:4:5:6:7:8"),
+            Just("Srv_Features:a.example"),
+            Just("TLS_Clt_features:c.example")
         ],
         0..4,
     )
@@ -345,10 +398,10 @@ proptest! {
     #[test]
     fn the_block_holds_what_was_desired(text in text(), desired in desired()) {
         let mut want: Vec<_> = desired.clone();
-        want.sort_by(|a, b| a.key.cmp(&b.key));
+        want.sort_by_key(Managed::tagged);
         want.dedup();
         let mut got = parse(&edit(&text, &desired)).managed;
-        got.sort_by(|a, b| a.key.cmp(&b.key));
+        got.sort_by_key(Managed::tagged);
         prop_assert_eq!(got, want);
     }
 

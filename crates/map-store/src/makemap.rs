@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use access::lookup::Entries;
+use access::remedy::Remedy;
 use access::text::{Kind, records};
 use sendmail::child::{self, Child, Output};
 
@@ -122,10 +123,12 @@ pub(crate) fn wrong(dump: &[u8], expect: &Expect) -> Vec<String> {
     expect.iter().filter(is_wrong).map(|(key, _)| key.clone()).collect()
 }
 
-/// Whether the map has a `Try_TLS:` entry that the text has not.
+/// Whether the map has an entry that the text has not, under a tag that we write.
 pub(crate) fn has_stray(dump: &[u8], text: &[u8]) -> bool {
     let entries = Entries::parse(text);
-    let lines = dump.split(|&b| b == b'\n').filter(|line| line.starts_with(b"try_tls:"));
+    let tags = Remedy::ALL.map(|remedy| remedy.prefix().to_ascii_lowercase());
+    let may_be_ours = |line: &&[u8]| tags.iter().any(|tag| line.starts_with(tag.as_bytes()));
+    let lines = dump.split(|&b| b == b'\n').filter(may_be_ours);
     let mut keys = lines.map(|line| line.split(|&b| b == b'\t').next().unwrap_or_default());
     keys.any(|key| !entries.contains(key))
 }
@@ -182,6 +185,8 @@ mod tests {
         let dump = b"connect:1\tx\ntry_tls:a\tNO\ntry_tls:b\tYES\n";
         assert!(!has_stray(dump, b"Try_TLS:B NO\ntry_tls:a NO\n"));
         assert!(has_stray(dump, b"Try_TLS:a NO\n"));
+        assert!(has_stray(b"srv_features:a\tS\n", b"Try_TLS:a NO\n"));
+        assert!(!has_stray(b"srv_features:a\tS\n", b"Srv_Features:A S\n"));
         assert!(!has_stray(b"", b"Try_TLS:a NO\n"));
     }
 

@@ -3,9 +3,9 @@
 use std::io;
 
 use access::block::{self, Oddity};
-use access::key::Key;
 use access::lookup::Entries;
 use access::managed::Managed;
+use access::remedy::Tagged;
 use access::text::{Fault, Kind, records};
 
 use crate::plan::{Plan, Skipped};
@@ -35,8 +35,8 @@ pub struct Snapshot {
 pub struct Applied {
     /// Entries that are new, or whose comment is.
     pub added: Vec<Managed>,
-    /// Keys that are gone from our block.
-    pub removed: Vec<Key>,
+    /// Entries that are gone from our block.
+    pub removed: Vec<Tagged>,
     /// What was not done.
     pub skipped: Vec<Skipped>,
     /// What is odd about our block (as it was before).

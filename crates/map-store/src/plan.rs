@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use access::block;
-use access::key::Key;
 use access::lookup::Entries;
 use access::managed::Managed;
+use access::remedy::Tagged;
 
 use crate::Error;
 use crate::makemap::Expect;
@@ -14,16 +14,16 @@ use crate::makemap::Expect;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Skipped {
     /// The very same entry is in our block already.
-    InForce(Key),
-    /// The admin has a line for the key. It stays as it is, whatever it says: ours would be a duplicate, and his is not
+    InForce(Tagged),
+    /// The admin has a line for this tag and key. It stays as it is, whatever it says: ours would be a duplicate, and his is not
     /// ours to remove.
     Admins {
-        /// The key.
-        key: Key,
+        /// Tag and key.
+        entry: Tagged,
         /// The admin's line, counted from 1.
         line_no: usize,
-        /// Whether it turns TLS off, as ours would.
-        off: bool,
+        /// Whether it does what ours would.
+        same: bool,
     },
 }
 
@@ -34,8 +34,8 @@ pub(crate) struct Plan {
     pub(crate) text: Vec<u8>,
     /// Entries that are new, or changed in their comment.
     pub(crate) added: Vec<Managed>,
-    /// Keys of ours that go.
-    pub(crate) removed: Vec<Key>,
+    /// Entries of ours that go.
+    pub(crate) removed: Vec<Tagged>,
     /// Entries that need not or must not be added.
     pub(crate) skipped: Vec<Skipped>,
     /// What is odd about our block.
@@ -43,30 +43,30 @@ pub(crate) struct Plan {
     /// What the map must say afterwards of every key that is or was ours.
     pub(crate) expect: Expect,
     /// Keys that the map has not had from us.
-    pub(crate) new_keys: Vec<Key>,
+    pub(crate) new_keys: Vec<Tagged>,
 }
 
 impl Plan {
     /// Plans the change: first what is to go, then what is to come.
-    pub(crate) fn of(text: &[u8], add: &[Managed], remove: &[Key]) -> Result<Self, Error> {
+    pub(crate) fn of(text: &[u8], add: &[Managed], remove: &[Tagged]) -> Result<Self, Error> {
         if let Some(bad) = add.iter().map(|entry| &entry.key).find(|key| !key.is_valid()) {
             return Err(Error::BadKey { key: bad.clone() });
         }
         let now = block::parse(text);
-        let going: HashSet<String> = remove.iter().map(Key::folded).collect();
+        let going: HashSet<String> = remove.iter().map(Tagged::folded).collect();
         let (gone, mut managed): (Vec<_>, Vec<_>) =
-            now.managed.into_iter().partition(|entry| going.contains(&entry.key.folded()));
+            now.managed.into_iter().partition(|entry| going.contains(&entry.tagged().folded()));
         let mut plan = Self {
             text: Vec::new(),
             added: Vec::new(),
-            removed: gone.into_iter().map(|entry| entry.key).collect(),
+            removed: gone.iter().map(Managed::tagged).collect(),
             skipped: Vec::new(),
             oddities: now.oddities,
             expect: Vec::new(),
             new_keys: Vec::new(),
         };
-        for key in remove {
-            plan.leave_to_admin(key, &now.admins);
+        for entry in remove {
+            plan.leave_to_admin(entry, &now.admins);
         }
         for entry in add {
             plan.add(entry, &mut managed, &now.admins);
@@ -81,35 +81,35 @@ impl Plan {
     }
 
     fn add(&mut self, entry: &Managed, managed: &mut Vec<Managed>, admins: &Entries) {
-        let key = &entry.key;
-        let is_same = |other: &Key| other.folded() == key.folded();
-        if self.leave_to_admin(key, admins) {
+        let tagged = entry.tagged();
+        let is_same = |other: &Tagged| other.folded() == tagged.folded();
+        if self.leave_to_admin(&tagged, admins) {
             return;
         }
-        let Some(there) = managed.iter_mut().find(|other| is_same(&other.key)) else {
+        let Some(there) = managed.iter_mut().find(|other| is_same(&other.tagged())) else {
             managed.push(entry.clone());
             self.added.push(entry.clone());
             match self.removed.iter().position(is_same) {
                 Some(at) => drop(self.removed.remove(at)),
-                None => self.new_keys.push(key.clone()),
+                None => self.new_keys.push(tagged),
             }
             return;
         };
         if block::edit(b"", std::slice::from_ref(there))
             == block::edit(b"", std::slice::from_ref(entry))
         {
-            self.skipped.push(Skipped::InForce(key.clone()));
+            self.skipped.push(Skipped::InForce(tagged));
         } else {
             *there = entry.clone();
             self.added.push(entry.clone());
         }
     }
 
-    /// Whether the admin has a line for the key; it is noted then.
-    fn leave_to_admin(&mut self, key: &Key, admins: &Entries) -> bool {
-        let Some(hit) = admins.try_tls(key) else { return false };
-        let (line_no, off) = (hit.line_no, hit.turns_tls_off());
-        let skipped = Skipped::Admins { key: key.clone(), line_no, off };
+    /// Whether the admin has a line for the tag and key; it is noted then.
+    fn leave_to_admin(&mut self, entry: &Tagged, admins: &Entries) -> bool {
+        let Some(hit) = admins.exact(entry) else { return false };
+        let (line_no, same) = (hit.line_no, entry.remedy.is_met_by(hit.value));
+        let skipped = Skipped::Admins { entry: entry.clone(), line_no, same };
         if !self.skipped.contains(&skipped) {
             self.skipped.push(skipped);
         }
@@ -117,13 +117,13 @@ impl Plan {
     }
 
     /// The first line of a key counts, ours or the admin's.
-    fn expect(&mut self, managed: &[Managed], remove: &[Key]) {
+    fn expect(&mut self, managed: &[Managed], remove: &[Tagged]) {
         let entries = Entries::parse(&self.text);
         let mut seen = HashSet::new();
-        for key in managed.iter().map(|entry| &entry.key).chain(remove) {
-            let folded = format!("try_tls:{}", key.folded());
+        for entry in managed.iter().map(Managed::tagged).chain(remove.iter().cloned()) {
+            let folded = entry.folded();
             if seen.insert(folded.clone()) {
-                let value = entries.try_tls(key).map(|hit| hit.value.to_vec());
+                let value = entries.exact(&entry).map(|hit| hit.value.to_vec());
                 self.expect.push((folded, value));
             }
         }

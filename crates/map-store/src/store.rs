@@ -26,8 +26,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use access::key::Key;
 use access::managed::Managed;
+use access::remedy::Tagged;
 
 use crate::digest::Digest;
 use crate::displaced::Displaced;
@@ -150,7 +150,7 @@ impl FileStore {
     ///
     /// # Errors
     /// See [`Error`]. The access file then holds what it held before.
-    pub fn apply(&mut self, add: &[Managed], remove: &[Key]) -> Result<Applied, Error> {
+    pub fn apply(&mut self, add: &[Managed], remove: &[Tagged]) -> Result<Applied, Error> {
         self.change(add, remove, None)
     }
 
@@ -163,7 +163,7 @@ impl FileStore {
         &mut self,
         rest: &str,
         add: &[Managed],
-        remove: &[Key],
+        remove: &[Tagged],
     ) -> Result<Applied, Error> {
         self.change(add, remove, Some(rest))
     }
@@ -171,7 +171,7 @@ impl FileStore {
     fn change(
         &mut self,
         add: &[Managed],
-        remove: &[Key],
+        remove: &[Tagged],
         rest: Option<&str>,
     ) -> Result<Applied, Error> {
         let mut done = None;
@@ -202,7 +202,7 @@ impl FileStore {
     fn round(
         &mut self,
         add: &[Managed],
-        remove: &[Key],
+        remove: &[Tagged],
         rest: Option<&str>,
     ) -> Result<Option<(Applied, bool)>, Error> {
         let source = self.source()?;

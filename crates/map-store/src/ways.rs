@@ -158,8 +158,7 @@ impl FileStore {
     fn append(&mut self, source: &Source, plan: Plan) -> Result<Option<Applied>, Error> {
         let before = Before::of(&self.settings.db())?;
         let Text::Put(put) = self.put_text(source, &plan)? else { return Ok(None) };
-        let lines: String =
-            plan.new_keys.iter().map(|key| access::managed::line(key) + "\n").collect();
+        let lines: String = plan.new_keys.iter().map(|entry| entry.line() + "\n").collect();
         let ended = match self.append_lines(&lines, &plan) {
             Ok(ended) => ended,
             Err(cause) => match self.put_back(Some(put), source, cause) {

@@ -11,11 +11,12 @@ use std::fs::File;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::Barrier;
 
-use access::key::Key;
+use access::managed::Managed;
+use access::remedy::Tagged;
 use map_store::{Class, FileStore, Noticed, Rebuild, Rebuilt, Skipped};
 use rig::{Rig, as_user, entries, entry, makemaps, put, real};
 
-fn key(text: &str) -> Key {
+fn key(text: &str) -> Tagged {
     text.parse().unwrap()
 }
 
@@ -43,7 +44,7 @@ fn entries_come_and_go_and_the_admins_lines_stay() {
                 "try_tls:mx.example.org=NO".to_owned(),
             ]);
             assert_eq!(rig.map(), expect, "{makemap:?}");
-            let gone: Vec<Key> = wanted.iter().map(|entry| entry.key.clone()).collect();
+            let gone: Vec<Tagged> = wanted.iter().map(Managed::tagged).collect();
             let applied = store.apply(&[], &gone).unwrap();
             assert_eq!(applied.removed, gone);
             assert_eq!(rig.map(), before);
@@ -150,7 +151,7 @@ fn the_admins_line_for_a_key_stays_whatever_it_says() {
         let before = rig.state();
         let applied =
             store.apply(&entries(&["a.example", "b.example"]), &[key("b.example")]).unwrap();
-        let admins = |key, line_no, off| Skipped::Admins { key, line_no, off };
+        let admins = |entry, line_no, same| Skipped::Admins { entry, line_no, same };
         assert_eq!(
             applied.skipped,
             [admins(key("b.example"), 2, true), admins(key("a.example"), 1, false)]

@@ -6,6 +6,7 @@
 
 use access::key::Key;
 use access::managed::Managed;
+use access::remedy::Remedy;
 use jiff::Timestamp;
 use maillog::event::{Attempt, Event, Recipients, Stuck, Success, Waiting, What};
 use maillog::relay::Relay;
@@ -202,5 +203,6 @@ pub(crate) fn managed(
     let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let until = rules.life.until(seconds(now));
     let until = (until != u32::MAX).then(|| Timestamp::from_second(until.into()).ok()).flatten();
-    Managed { key, relay: relay.as_str().into(), why: why.to_owned(), since, until }
+    let (remedy, relay) = (Remedy::TryTls, relay.as_str().into());
+    Managed { remedy, key, relay, why: why.to_owned(), since, until }
 }

@@ -8,8 +8,8 @@
 
 use std::path::Path;
 
-use access::key::Key;
 use access::managed::Managed;
+use access::remedy::Tagged;
 use map_store::{
     Applied, Error, FileStore, Known, Look as Found, Looked, MapIs, Noticed, Settings, Tended,
 };
@@ -93,7 +93,7 @@ impl Keeper {
     ///
     /// # Errors
     /// See [`Error`]; file and map are as before then.
-    pub(crate) fn apply(&mut self, add: &[Managed], remove: &[Key]) -> Result<Applied, Error> {
+    pub(crate) fn apply(&mut self, add: &[Managed], remove: &[Tagged]) -> Result<Applied, Error> {
         // Entries were decided by what the file said when it was last looked at; to take one out is always right.
         let decided_by = self.rest.clone().filter(|_| !add.is_empty());
         let store = self.open()?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use access::key::Key;
 use access::managed::Managed;
+use access::remedy::Tagged;
 use map_store::{Applied, Error, Settings, Skipped};
 use policy::input::{Edit, Input, MapState, Proof};
 use tokio::sync::mpsc::Sender;
@@ -175,7 +176,8 @@ impl Work {
             return;
         }
         let add: Vec<Managed> = edits.iter().flat_map(|edit| edit.add.iter().cloned()).collect();
-        let remove: Vec<Key> = edits.iter().flat_map(|edit| edit.remove.iter().cloned()).collect();
+        let gone = edits.iter().flat_map(|edit| edit.remove.iter().cloned());
+        let remove: Vec<Tagged> = gone.map(Tagged::try_tls).collect();
         let mut outcome = self.keeper.apply(&add, &remove);
         if matches!(outcome, Err(Error::Overtaken { .. })) {
             // The heart hears what is there now, and then that nothing was added.
@@ -260,7 +262,11 @@ fn states_after(edit: Edit, outcome: &Result<Applied, Error>) -> Vec<MapState> {
     };
     let line_against = |wanted: &Key| {
         applied.skipped.iter().find_map(|skipped| match skipped {
-            Skipped::Admins { key, line_no, off: false } if key == wanted => Some(*line_no),
+            Skipped::Admins { entry, line_no, same: false }
+                if *entry == Tagged::try_tls(wanted.clone()) =>
+            {
+                Some(*line_no)
+            }
             Skipped::Admins { .. } | Skipped::InForce(_) => None,
         })
     };

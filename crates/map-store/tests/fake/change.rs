@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use access::managed::Managed;
+use access::remedy::{Remedy, Tagged};
 use map_store::{Class, FileStore, Rebuild, Settings};
 
 fn main() -> ExitCode {
@@ -43,8 +44,10 @@ fn run(settings: Settings, change: &str) -> Result<(), Box<dyn std::error::Error
     let mut store = FileStore::open(settings)?;
     let (what, key) = change.split_at(1);
     let entry = |until: Option<&str>| -> Result<Managed, Box<dyn std::error::Error>> {
+        let Tagged { remedy, key: parsed } = key.parse()?;
         Ok(Managed {
-            key: key.parse()?,
+            remedy,
+            key: parsed,
             relay: key.into(),
             why: "3 stuck".to_owned(),
             since: "2026-11-23T10:50:38Z".parse()?,
@@ -64,6 +67,7 @@ fn run(settings: Settings, change: &str) -> Result<(), Box<dyn std::error::Error
 fn many(store: &mut FileStore, count: u32) -> Result<(), Box<dyn std::error::Error>> {
     for n in 0..count {
         let entry = Managed {
+            remedy: Remedy::TryTls,
             key: format!("mx{n}.example").parse()?,
             relay: "mx.example".into(),
             why: "3 stuck".to_owned(),

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use access::managed::Managed;
+use access::remedy::Tagged;
 use map_store::{Class, FileStore, Rebuild, Settings};
 use tempfile::TempDir;
 
@@ -211,8 +212,10 @@ pub(crate) fn at_rest(path: &Path) {
 }
 
 pub(crate) fn entry(key: &str) -> Managed {
+    let Tagged { remedy, key: parsed } = key.parse().unwrap();
     Managed {
-        key: key.parse().unwrap(),
+        remedy,
+        key: parsed,
         relay: key.into(),
         why: "3 stuck".to_owned(),
         since: "2026-11-23T10:50:38Z".parse().unwrap(),

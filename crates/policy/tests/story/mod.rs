@@ -256,6 +256,7 @@ pub(crate) fn three(story: &mut Story) -> &mut Story {
 
 pub(crate) fn entry(key: &str) -> access::managed::Managed {
     access::managed::Managed {
+        remedy: access::remedy::Remedy::TryTls,
         key: key.parse().unwrap(),
         relay: MX.into(),
         why: "3 stuck attempts".into(),
