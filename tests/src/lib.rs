@@ -17,6 +17,7 @@
 pub mod bed;
 pub mod bench;
 pub mod certificate;
+pub mod client;
 pub mod demo;
 pub mod dns;
 pub mod generate;

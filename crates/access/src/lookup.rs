@@ -66,6 +66,8 @@ pub enum Tag {
     TlsCltFeatures,
     /// `Srv_Features:`, what is offered to a client; name and address are then the client's.
     SrvFeatures,
+    /// `TLS_Clt:`, what is demanded of TLS with a client; name and address are the client's.
+    TlsClt,
 }
 
 impl Tag {
@@ -76,6 +78,7 @@ impl Tag {
             Self::TlsSrv => "tls_srv:",
             Self::TlsCltFeatures => "tls_clt_features:",
             Self::SrvFeatures => "srv_features:",
+            Self::TlsClt => "tls_clt:",
         }
     }
 }
@@ -187,7 +190,7 @@ impl Entries {
 }
 
 fn matters(key: &[u8]) -> bool {
-    let tags = [Tag::TryTls, Tag::TlsSrv, Tag::TlsCltFeatures, Tag::SrvFeatures];
+    let tags = [Tag::TryTls, Tag::TlsSrv, Tag::TlsCltFeatures, Tag::SrvFeatures, Tag::TlsClt];
     tags.iter().map(|tag| tag.prefix()).chain([TLS_RCPT]).any(|tag| {
         key.get(..tag.len()).is_some_and(|head| head.eq_ignore_ascii_case(tag.as_bytes()))
     })

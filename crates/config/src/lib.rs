@@ -4,6 +4,7 @@
 //! single keys. An unknown key is an error: a typo in the name of a limit would otherwise lift it. Errors carry file,
 //! line and column.
 
+mod pattern;
 mod section;
 mod span;
 mod values;
@@ -11,10 +12,13 @@ mod values;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use maillog::pattern::{MOST_PATTERNS, Patterns};
+use policy::clients::ClientKey;
 use policy::never::{NeverItem, NeverList};
-use policy::rules::{self, Rules};
+use policy::rules::{self, Receiving as ReceivingRules, Rules};
 use serde::Deserialize;
 
+pub use self::pattern::LogPattern;
 use self::section::section;
 pub use self::section::{Setting, Shown};
 pub use self::span::Span;
@@ -46,6 +50,8 @@ section!(
     source: LogSource = LogSource::File,
     /// The log file, or several.
     path: Paths = Paths(vec![PathBuf::from("/var/log/mail.log")]),
+    /// Regular expressions of the operator's own.
+    pattern: Vec<LogPattern> = Vec::new(),
 });
 
 section!(
@@ -136,6 +142,21 @@ section!(
 });
 
 section!(
+    /// Clients of ours whose STARTTLS is broken.
+    Receiving, GivenReceiving, "[receiving] ", {
+    /// Whether they are looked at.
+    enabled: bool = false,
+    /// From the first to the last broken handshake of a client that is not known by its mail.
+    min_span: Span = Span::seconds(6 * 3600),
+    /// Which key is written.
+    key: ClientKey = ClientKey::Address,
+    /// How long an entry lives.
+    ttl: Span = Span::seconds(30 * 86_400),
+    /// Clients remembered at most.
+    max_clients: Within<100, 200_000> = Within(10_000),
+});
+
+section!(
     /// How DNS is asked.
     Dns, GivenDns, "[dns] ", {
     /// Servers asked instead of those of resolv.conf.
@@ -183,6 +204,8 @@ pub struct Config {
     pub entry: Entry,
     /// `[flush]`.
     pub flush: Flush,
+    /// `[receiving]`.
+    pub receiving: Receiving,
     /// `[dns]`.
     pub dns: Dns,
     /// `[mta_sts]`.
@@ -211,6 +234,8 @@ struct Given {
     #[serde(default)]
     flush: GivenFlush,
     #[serde(default)]
+    receiving: GivenReceiving,
+    #[serde(default)]
     dns: GivenDns,
     #[serde(default)]
     mta_sts: GivenMtaSts,
@@ -237,6 +262,15 @@ pub enum Error {
         path.display()
     )]
     Never { path: PathBuf, min_span: Span, window: Span },
+    #[error(
+        "the config {}: [receiving] min_span ({min_span}) is not shorter than [policy] window ({window}): nothing could ever be enough",
+        path.display()
+    )]
+    NeverReceiving { path: PathBuf, min_span: Span, window: Span },
+    #[error("the config {}: two patterns ([[log.pattern]]) are called {name:?}", path.display())]
+    PatternTwice { path: PathBuf, name: String },
+    #[error("the config {}: more than {MOST_PATTERNS} patterns ([[log.pattern]])", path.display())]
+    ManyPatterns { path: PathBuf },
     #[error("the config {}: [log] path names {} twice: its lines would count twice", path.display(), log.display())]
     Twice { path: PathBuf, log: PathBuf },
     #[error("the config {}: [entry] probe_every ({probe_every}) is shorter than 1s", path.display())]
@@ -309,6 +343,7 @@ impl Config {
         self.guards.overlay(given.guards, &file);
         self.entry.overlay(given.entry, &file);
         self.flush.overlay(given.flush, &file);
+        self.receiving.overlay(given.receiving, &file);
         self.dns.overlay(given.dns, &file);
         self.mta_sts.overlay(given.mta_sts, &file);
         self.ledger.overlay(given.ledger, &file);
@@ -324,6 +359,18 @@ impl Config {
         let (min_span, window) = (*self.policy.min_span, *self.policy.window);
         if min_span.0 >= window.0 {
             return Err(Error::Never { path: path.to_owned(), min_span, window });
+        }
+        let span = *self.receiving.min_span;
+        if *self.receiving.enabled && span.0 >= window.0 {
+            return Err(Error::NeverReceiving { path: path.to_owned(), min_span: span, window });
+        }
+        let patterns = &*self.log.pattern;
+        if patterns.len() > MOST_PATTERNS {
+            return Err(Error::ManyPatterns { path: path.to_owned() });
+        }
+        let mut names = std::collections::HashSet::new();
+        if let Some(twice) = patterns.iter().find(|pattern| !names.insert(&*pattern.name)) {
+            return Err(Error::PatternTwice { path: path.to_owned(), name: twice.name.clone() });
         }
         let look_every = *self.access.look_every;
         if look_every < LEAST_BETWEEN_LOOKS {
@@ -368,7 +415,18 @@ impl Config {
                 max_entries: self.guards.max_entries.0,
                 max_per_hour: self.guards.max_per_hour.0,
             },
+            receiving: self.receiving.enabled.then(|| ReceivingRules {
+                min_span: self.receiving.min_span.0,
+                key: *self.receiving.key,
+                ttl: self.receiving.ttl.0,
+                max_clients: usize::try_from(self.receiving.max_clients.0).unwrap_or(usize::MAX),
+            }),
         }
+    }
+
+    /// The operator's patterns over the log.
+    pub fn patterns(&self) -> Patterns {
+        Patterns::new(self.log.pattern.iter().map(|pattern| pattern.compiled.clone()))
     }
 
     /// How DNS is asked, and how policies are fetched.
@@ -395,6 +453,7 @@ impl Config {
             self.guards.shown(),
             self.entry.shown(),
             self.flush.shown(),
+            self.receiving.shown(),
             self.dns.shown(),
             self.mta_sts.shown(),
             self.ledger.shown(),

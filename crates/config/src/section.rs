@@ -70,8 +70,15 @@ pub struct Shown {
     pub source: Source,
 }
 
-/// The value as TOML: as JSON, but for the one character that JSON leaves as it is and TOML does not.
+/// The value as TOML: as JSON, but for the one character that JSON leaves as it is and TOML does not; tables as TOML writes
+/// them in a line.
 pub(crate) fn as_toml(value: &impl Serialize) -> String {
+    let tables = |list: &[toml::Value]| list.first().is_some_and(toml::Value::is_table);
+    if let Ok(toml::Value::Array(list)) = toml::Value::try_from(value)
+        && tables(&list)
+    {
+        return toml::Value::Array(list).to_string();
+    }
     serde_json::to_string(value).unwrap_or_default().replace('\u{7f}', "\\u007f")
 }
 

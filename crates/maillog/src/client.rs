@@ -82,7 +82,7 @@ pub(crate) struct Failure<'a> {
 impl Failure<'_> {
     /// `SSL_error` 5 is a system call that failed (a reset, a close), 2 and 3 wait for the network until the time is up
     /// (`retry=0`; sendmail 8.12 has no `retry=`).
-    fn kind(self) -> CauseKind {
+    pub(crate) fn kind(self) -> CauseKind {
         match self.ssl_error {
             5 => CauseKind::Network,
             2 | 3 if self.retry.is_none_or(|retry| retry == 0) => CauseKind::Network,

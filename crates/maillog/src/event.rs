@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::relay::Relay;
+use crate::reply::Reply;
 use crate::stamp::Stamp;
 
 /// One thing that the log says.
@@ -45,10 +46,15 @@ pub enum What<'a> {
     Freed(Freed<'a>),
     /// `STARTTLS=client, relay=…, warning=DANE configured in DNS but …`.
     DaneWarning(Relay<'a>),
-    /// `STARTTLS=server, error: accept failed`: a client's handshake with us broke.
-    ClientFailed(Client<'a>),
+    /// A relay said in its own words that its STARTTLS is broken. Said of the line alone: where it also ends an attempt, it
+    /// comes after the `Stuck`.
+    Reply(Box<Reply<'a>>),
+    /// `STARTTLS=server, error: accept failed`: a client's handshake with us broke, and why.
+    ClientFailed(Client<'a>, Cause<'a>),
     /// `STARTTLS=server, relay=…, version=…`: a client's handshake with us succeeded.
     ClientSucceeded(Client<'a>),
+    /// `QUEUEID: from=…, nrcpts=…, relay=…`: a client handed a message over, in clear or not.
+    ClientDelivered(Client<'a>),
 }
 
 /// `arg1` of the `ruleset=tls_server` line: what sendmail thinks broke.
@@ -193,8 +199,6 @@ pub struct Client<'a> {
     pub name: Option<Cow<'a, str>>,
     /// Its address.
     pub address: IpAddr,
-    /// Whether sendmail marked the name `(may be forged)`.
+    /// Whether sendmail marked the name `(may be forged)`: its forward look-up does not give the address back.
     pub may_be_forged: bool,
-    /// `reason=` of a failure; empty for a success.
-    pub reason: Cow<'a, str>,
 }

@@ -20,9 +20,11 @@ use crate::cursor::unsigned;
 use crate::event::Event;
 use crate::kinds::Kinds;
 use crate::lines::{Lines, OF_ATTEMPTS, OF_DELIVERIES, OF_NAMED};
+use crate::pattern::Patterns;
 use crate::pending::Pending;
+use crate::reply::GROUPWISE;
 use crate::ruleset::{TLS_SERVER, TRY_TLS};
-use crate::server::{SERVER, SERVER_ERROR};
+use crate::server::{FROM, SERVER, SERVER_ERROR};
 
 /// Stands in every delivery line.
 const DELIVERY: &str = ": to=";
@@ -78,11 +80,13 @@ enum Role {
 impl Finder {
     /// A finder of the kinds wanted.
     pub fn new(kinds: Kinds) -> Self {
-        Self::with_pending(kinds, Pending::default())
+        Self::with(kinds, Patterns::default(), Pending::default())
     }
 
-    /// A finder that goes on with what waited when another one ended.
-    pub fn with_pending(kinds: Kinds, pending: Pending) -> Self {
+    /// A finder that goes on with what waited when another one ended, and knows an operator's patterns. With patterns
+    /// every delivery line is read.
+    pub fn with(kinds: Kinds, patterns: Patterns, pending: Pending) -> Self {
+        let lines = Lines::with_joiner(kinds, patterns, pending.joiner());
         let mut searches = Vec::new();
         let mut search = |wanted: bool, literal: &'static str, role| {
             if wanted {
@@ -91,17 +95,21 @@ impl Finder {
             }
         };
         let (named, attempts) = (kinds.any(OF_NAMED), kinds.any(OF_ATTEMPTS));
-        search(attempts, TLS_SERVER, Role::Line);
+        let patterns = lines.has_patterns();
+        search(attempts || patterns, TLS_SERVER, Role::Line);
         search(named, CLIENT, Role::Line);
         search(attempts && !named, CLIENT_ERROR, Role::Line);
-        search(kinds.any(OF_DELIVERIES), DELIVERY, Role::Delivery);
+        search(patterns, DELIVERY, Role::Line);
+        search(kinds.any(OF_DELIVERIES) && !patterns, DELIVERY, Role::Delivery);
+        search(kinds.any(Kinds::REPLIES) && !patterns, GROUPWISE, Role::Line);
         search(kinds.any(Kinds::WAITING), WAITING, Role::LineEnd);
         search(kinds.any(Kinds::TRY_TLS), TRY_TLS, Role::Line);
         let (failures, successes) =
             (kinds.any(Kinds::CLIENT_FAILURES), kinds.any(Kinds::CLIENT_SUCCESSES));
         search(successes, SERVER, Role::Line);
         search(failures && !successes, SERVER_ERROR, Role::Line);
-        Self { lines: Lines::with_joiner(kinds, pending.joiner()), searches }
+        search(kinds.any(Kinds::CLIENT_DELIVERIES), FROM, Role::Line);
+        Self { lines, searches }
     }
 
     /// What waits for its next line.

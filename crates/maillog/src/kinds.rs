@@ -27,8 +27,12 @@ impl Kinds {
     pub const CLIENT_SUCCESSES: Self = Self(1 << 7);
     /// [`crate::event::What::Served`].
     pub const SERVED: Self = Self(1 << 8);
+    /// [`crate::event::What::ClientDelivered`]. A line for each message that comes in is read for it.
+    pub const CLIENT_DELIVERIES: Self = Self(1 << 9);
+    /// [`crate::event::What::Reply`].
+    pub const REPLIES: Self = Self(1 << 10);
     /// Every kind.
-    pub const ALL: Self = Self((1 << 9) - 1);
+    pub const ALL: Self = Self((1 << 11) - 1);
 
     /// Whether it holds a kind of `other`.
     pub const fn any(self, other: Self) -> bool {

@@ -1,15 +1,19 @@
 //! One line in, its events out. The only reader there is: [`crate::finder`] and [`crate::plain`] differ in which lines
 //! they hand to it.
 
+use memchr::memmem;
+
 use crate::client::{self, CLIENT_ERROR, Named};
 use crate::cursor::text;
 use crate::delivery::{self, Delivery, Outcome};
-use crate::event::{Attempt, End, Event, Freed, Served, Stuck, Waiting, What};
+use crate::event::{Attempt, End, Event, Fault, Freed, Served, Stuck, Waiting, What};
 use crate::flaw::Flaw;
 use crate::joiner::Joiner;
 use crate::kinds::Kinds;
+use crate::pattern::Patterns;
 use crate::prefix::{Prefix, Splitter};
 use crate::relay::Relay;
+use crate::reply::{GROUPWISE, of_groupwise};
 use crate::shape::Shape;
 use crate::{ruleset, server};
 
@@ -26,16 +30,24 @@ pub(crate) struct Lines {
     kinds: Kinds,
     splitter: Splitter,
     joiner: Joiner,
+    /// None where replies are not wanted.
+    patterns: Patterns,
 }
 
 impl Lines {
-    pub(crate) fn new(kinds: Kinds) -> Self {
-        Self::with_joiner(kinds, Joiner::new())
+    pub(crate) fn new(kinds: Kinds, patterns: Patterns) -> Self {
+        Self::with_joiner(kinds, patterns, Joiner::new())
     }
 
     /// Lines that go on with what waits.
-    pub(crate) fn with_joiner(kinds: Kinds, joiner: Joiner) -> Self {
-        Self { kinds, splitter: Splitter::default(), joiner }
+    pub(crate) fn with_joiner(kinds: Kinds, patterns: Patterns, joiner: Joiner) -> Self {
+        let patterns = if kinds.any(Kinds::REPLIES) { patterns } else { Patterns::default() };
+        Self { kinds, splitter: Splitter::default(), joiner, patterns }
+    }
+
+    /// Whether an operator's patterns are tried.
+    pub(crate) fn has_patterns(&self) -> bool {
+        !self.patterns.is_empty()
     }
 
     /// Whether what waits has changed since the last call.
@@ -76,7 +88,9 @@ impl Lines {
                     self.joiner.failed(&prefix, cause);
                 }
             }
-            Shape::TlsServer if kinds.any(OF_ATTEMPTS) => self.attempt(&prefix, message, &mut emit),
+            Shape::TlsServer if kinds.any(OF_ATTEMPTS) || self.has_patterns() => {
+                self.attempt(&prefix, message, &mut emit);
+            }
             Shape::Delivery => self.delivery(&prefix, message, &mut emit),
             Shape::TryTls if kinds.any(Kinds::TRY_TLS) => {
                 if let Some(used) = ruleset::try_tls(message).ok().and_then(|line| line.used()) {
@@ -85,13 +99,18 @@ impl Lines {
                 }
             }
             Shape::ServerError if kinds.any(Kinds::CLIENT_FAILURES) => {
-                if let Ok(client) = server::error(message) {
-                    emit(What::ClientFailed(client));
+                if let Ok((client, cause)) = server::error(message) {
+                    emit(What::ClientFailed(client, cause));
                 }
             }
             Shape::ServerSuccess if kinds.any(Kinds::CLIENT_SUCCESSES) => {
                 if let Ok(client) = server::success(message) {
                     emit(What::ClientSucceeded(client));
+                }
+            }
+            Shape::From if kinds.any(Kinds::CLIENT_DELIVERIES) => {
+                if let Ok(client) = server::delivered(message) {
+                    emit(What::ClientDelivered(client));
                 }
             }
             _ => {}
@@ -105,6 +124,13 @@ impl Lines {
         emit: &mut impl FnMut(What<'b>),
     ) {
         let Ok(line) = ruleset::tls_server(message) else { return };
+        let counts_already = line.fault() == Some(Fault::Software) && line.code < 500;
+        if !counts_already && let Some(reply) = self.patterns.read(message) {
+            emit(What::Reply(Box::new(reply)));
+        }
+        if !self.kinds.any(OF_ATTEMPTS) {
+            return;
+        }
         let Some(attempt) = self.joiner.attempt(prefix, line) else { return };
         if self.kinds.any(Kinds::OUTCOMES) {
             self.joiner.keep(prefix, &attempt);
@@ -123,7 +149,8 @@ impl Lines {
         emit: &mut impl FnMut(What<'b>),
     ) {
         let waiting = self.kinds.any(Kinds::WAITING) && message.ends_with(b"stat=Deferred");
-        if !waiting && !self.joiner.may_wait_for(prefix.pid) {
+        let reply = self.kinds.any(Kinds::REPLIES) && self.may_be_reply(message);
+        if !waiting && !reply && !self.joiner.may_wait_for(prefix.pid) {
             return;
         }
         let delivery = delivery::read(message);
@@ -149,6 +176,11 @@ impl Lines {
                 emit(What::Served(Served { relay, address }));
             }
         }
+        if let (true, Ok(delivery)) = (reply, &delivery)
+            && let Some(reply) = of_groupwise(delivery).or_else(|| self.patterns.read(message))
+        {
+            emit(What::Reply(Box::new(reply)));
+        }
         if let Ok(delivery) = delivery
             && waiting
             && delivery.is_waiting()
@@ -160,6 +192,13 @@ impl Lines {
                 recipients: delivery.recipients(),
             }));
         }
+    }
+}
+
+impl Lines {
+    /// Whether a delivery line is worth a look for what the relay said.
+    fn may_be_reply(&self, message: &[u8]) -> bool {
+        self.has_patterns() || memmem::find(message, GROUPWISE.as_bytes()).is_some()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::event::{
     Attempt, Cause, Client, Event, Freed, Recipients, Served, Stuck, Success, TryTls, Waiting, What,
 };
 use crate::kinds::Kinds;
+use crate::reply::Reply;
 
 fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
     Cow::Owned(text.into_owned())
@@ -30,8 +31,10 @@ impl What<'_> {
             Self::Waiting(_) => Kinds::WAITING,
             Self::TryTls(_) | Self::Freed(_) => Kinds::TRY_TLS,
             Self::DaneWarning(_) => Kinds::DANE_WARNINGS,
-            Self::ClientFailed(_) => Kinds::CLIENT_FAILURES,
+            Self::Reply(_) => Kinds::REPLIES,
+            Self::ClientFailed(..) => Kinds::CLIENT_FAILURES,
             Self::ClientSucceeded(_) => Kinds::CLIENT_SUCCESSES,
+            Self::ClientDelivered(_) => Kinds::CLIENT_DELIVERIES,
         }
     }
 
@@ -48,7 +51,11 @@ impl What<'_> {
             Self::TryTls(used) => What::TryTls(used.into_owned()),
             Self::Freed(freed) => What::Freed(freed.into_owned()),
             Self::DaneWarning(relay) => What::DaneWarning(relay.into_owned()),
-            Self::ClientFailed(client) => What::ClientFailed(client.into_owned()),
+            Self::Reply(reply) => What::Reply(Box::new(reply.into_owned())),
+            Self::ClientFailed(client, cause) => {
+                What::ClientFailed(client.into_owned(), cause.into_owned())
+            }
+            Self::ClientDelivered(client) => What::ClientDelivered(client.into_owned()),
             Self::ClientSucceeded(client) => What::ClientSucceeded(client.into_owned()),
         }
     }
@@ -134,7 +141,16 @@ impl Freed<'_> {
 impl Client<'_> {
     /// The same, its text copied.
     pub fn into_owned(self) -> Client<'static> {
-        let Self { name, address, may_be_forged, reason } = self;
-        Client { name: name.map(owned), address, may_be_forged, reason: owned(reason) }
+        let Self { name, address, may_be_forged } = self;
+        Client { name: name.map(owned), address, may_be_forged }
+    }
+}
+
+impl Reply<'_> {
+    /// The same, its text copied.
+    pub fn into_owned(self) -> Reply<'static> {
+        let Self { relay, address, by, counts, recipients } = self;
+        let (relay, recipients) = (relay.into_owned(), recipients.into_owned());
+        Reply { relay, address, by: owned(by), counts, recipients }
     }
 }

@@ -4,6 +4,7 @@
 use crate::event::Event;
 use crate::kinds::Kinds;
 use crate::lines::Lines;
+use crate::pattern::Patterns;
 
 /// Finds events line by line.
 #[derive(Debug)]
@@ -14,7 +15,12 @@ pub struct Plain {
 impl Plain {
     /// A reader of the kinds wanted.
     pub fn new(kinds: Kinds) -> Self {
-        Self { lines: Lines::new(kinds) }
+        Self::with_patterns(kinds, Patterns::default())
+    }
+
+    /// The same, with an operator's patterns.
+    pub fn with_patterns(kinds: Kinds, patterns: Patterns) -> Self {
+        Self { lines: Lines::new(kinds, patterns) }
     }
 
     /// Reads whole lines; see [`crate::finder::Finder::feed`].

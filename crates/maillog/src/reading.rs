@@ -13,6 +13,7 @@ use crate::flaw::Flaw;
 use crate::lines::client_error;
 use crate::prefix::{self, Prefix};
 use crate::relay::{Form, Relay, ends_of_cut};
+use crate::reply::of_groupwise;
 use crate::ruleset::{self, TLS_SERVER, TRY_TLS};
 use crate::server;
 use crate::shape::Shape;
@@ -67,14 +68,18 @@ pub fn read(line: &[u8]) -> Reading<'_> {
         Shape::TryTls => try_tls(message, &mut fields),
         Shape::ClientError => client_error(message).map(|cause| error(cause, &prefix, &mut fields)),
         Shape::ClientNamed => named(message, &mut fields),
-        Shape::ServerError => server::error(message).map(|client| {
-            fields.push(field("reason", client.reason.clone()));
+        Shape::ServerError => server::error(message).map(|(client, cause)| {
+            fields.push(field("reason", cause.reason));
             client_fields(client, &mut fields);
             tells("a client's handshake with us broke: the receiving side, no mail of ours is stuck for it")
         }),
         Shape::ServerSuccess => server::success(message).map(|client| {
             client_fields(client, &mut fields);
             tells("a client's handshake with us succeeded")
+        }),
+        Shape::From => server::delivered(message).map(|client| {
+            client_fields(client, &mut fields);
+            tells("a client handed a message over: it is a mail server, and its mail gets through")
         }),
         Shape::Delivery => delivery(message, &prefix, &mut fields),
         Shape::Other => Ok((Verdict::Ignored, other(message))),
@@ -244,6 +249,11 @@ fn delivery<'a>(
         ("stat", "only the first word counts, what follows may be the server's")
     };
     fields.push(Field { name, text: text(line.tail), note: Some(note) });
+    if of_groupwise(&line).is_some() {
+        let why = "the relay itself says that its STARTTLS is broken (GroupWise's words): it counts, as a reply and no \
+                   attempt, against the relay of this line";
+        return Ok((Verdict::Counts, why.into()));
+    }
     Ok((Verdict::Tells, why_of_delivery(&line, prefix).into()))
 }
 

@@ -3,6 +3,10 @@
 //! `relay=` is `[ident@]name [address][ (may be forged)]`, or the bare address, cut after 100 bytes: of a line whose
 //! bracket does not close, the address cannot be known. The name is that of the client's PTR record, so it is foreign;
 //! it holds no blank. sendmail up to 8.14.3 names no relay in its error line.
+//!
+//! The `from=` line of a message ends in the same `relay=`. What stands before it is the sender's: the envelope's from and
+//! the Message-Id can say anything, but not after the last `, relay=`, since neither a PTR name nor an address holds a
+//! blank. Whoever forges the number of recipients before it speaks of his own address only.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -11,22 +15,25 @@ use memchr::memmem;
 
 use crate::client::failure;
 use crate::cursor::{Cursor, text, word};
-use crate::event::Client;
+use crate::event::{Cause, Client};
 use crate::flaw::Flaw;
 use crate::relay::bracketed_address;
 
 pub(crate) const SERVER: &str = "STARTTLS=server, ";
 pub(crate) const SERVER_ERROR: &str = "STARTTLS=server, error: ";
+/// Stands in the line of each message that comes in.
+pub(crate) const FROM: &str = ": from=";
 
 /// Reads a message that begins with [`SERVER_ERROR`].
-pub(crate) fn error(message: &[u8]) -> Result<Client<'_>, Flaw> {
+pub(crate) fn error(message: &[u8]) -> Result<(Client<'_>, Cause<'_>), Flaw> {
     let mut cursor = Cursor::new(message);
     cursor.expect(SERVER_ERROR)?;
     cursor.expect("accept failed=")?;
     cursor.number().ok_or(Flaw::Value("accept failed="))?;
-    let reason = text(failure(&mut cursor)?.reason);
+    let failure = failure(&mut cursor)?;
     cursor.expect(", relay=")?;
-    client(cursor.rest(), reason)
+    let cause = Cause { kind: failure.kind(), reason: text(failure.reason) };
+    Ok((client(cursor.rest())?, cause))
 }
 
 /// Reads a message that begins with `STARTTLS=server, relay=`.
@@ -35,12 +42,23 @@ pub(crate) fn success(message: &[u8]) -> Result<Client<'_>, Flaw> {
     cursor.expect(SERVER)?;
     cursor.expect("relay=")?;
     let end = memmem::find(cursor.rest(), b", version=").ok_or(Flaw::Missing(", version="))?;
-    client(cursor.take(end), Cow::Borrowed(""))
+    client(cursor.take(end))
 }
 
-fn client<'a>(relay: &'a [u8], reason: Cow<'a, str>) -> Result<Client<'a>, Flaw> {
+/// Reads a message `QUEUEID: from=…` that has recipients.
+pub(crate) fn delivered(message: &[u8]) -> Result<Client<'_>, Flaw> {
+    let recipients = memmem::find(message, b", nrcpts=").ok_or(Flaw::Missing(", nrcpts="))?;
+    let count = message.get(recipients + b", nrcpts=".len()..).unwrap_or_default();
+    if !matches!(count, [b'1'..=b'9', ..]) {
+        return Err(Flaw::Value("nrcpts="));
+    }
+    let relay = memmem::rfind(message, b", relay=").ok_or(Flaw::Missing(", relay="))?;
+    client(message.get(relay + b", relay=".len()..).unwrap_or_default())
+}
+
+fn client(relay: &[u8]) -> Result<Client<'_>, Flaw> {
     read_client(relay)
-        .map(|(name, address, may_be_forged)| Client { name, address, may_be_forged, reason })
+        .map(|(name, address, may_be_forged)| Client { name, address, may_be_forged })
         .ok_or(Flaw::Value("relay="))
 }
 
@@ -69,18 +87,27 @@ fn after_ident(name: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::CauseKind;
 
     #[test]
     fn clients() {
         let check = |message: &str, expect: &str| {
-            let read = if message.starts_with(SERVER_ERROR) { error } else { success };
-            let got = match read(message.as_bytes()) {
-                Ok(c) => format!(
+            let no_cause =
+                |client| (client, Cause { kind: CauseKind::Handshake, reason: "".into() });
+            let read = if message.starts_with(SERVER_ERROR) {
+                error(message.as_bytes())
+            } else if message.starts_with(SERVER) {
+                success(message.as_bytes()).map(no_cause)
+            } else {
+                delivered(message.as_bytes()).map(no_cause)
+            };
+            let got = match read {
+                Ok((c, cause)) => format!(
                     "{:?} {} {} {:?}",
                     c.name.as_deref(),
                     c.address,
                     c.may_be_forged,
-                    c.reason
+                    cause.reason
                 ),
                 Err(flaw) => format!("{flaw:?}"),
             };
@@ -119,6 +146,26 @@ mod tests {
             "STARTTLS=server, relay=a.test [192.0.2.1] (may be forged), version=TLSv1.3, verify=NO, cipher=x, bits=1/1",
             r#"Some("a.test") 192.0.2.1 true """#,
         );
+        let from =
+            |fields: &str, expect: &str| check(&format!("6ANB000565: from={fields}"), expect);
+        let a = r#"Some("a.test") 192.0.2.1 false """#;
+        from(
+            "<x@b>, size=9, class=0, nrcpts=1, msgid=<m>, proto=ESMTP, daemon=v4, relay=a.test [192.0.2.1]",
+            a,
+        );
+        from(
+            "<x@b>, size=0, class=0, nrcpts=0, proto=ESMTP, relay=a.test [192.0.2.1]",
+            r#"Value("nrcpts=")"#,
+        );
+        from(
+            "<\", relay=v.test [192.0.2.9]\"@b>, nrcpts=1, msgid=<, relay=v.test [192.0.2.9]>, relay=a.test [192.0.2.1]",
+            a,
+        );
+        from(
+            "root, size=9, class=0, nrcpts=1, msgid=<m>, relay=root@localhost",
+            r#"Value("relay=")"#,
+        );
+        from("<x@b>, nrcpts=1, msgid=<m>", r#"Missing(", relay=")"#);
         check(
             "STARTTLS=server, relay=a.test [192.0, version=TLSv1.3, verify=NO",
             r#"Value("relay=")"#,

@@ -24,6 +24,8 @@ pub enum Shape {
     ServerSuccess,
     /// `QUEUEID: to=…`
     Delivery,
+    /// `QUEUEID: from=…`
+    From,
     /// Anything else.
     Other,
 }
@@ -45,6 +47,7 @@ impl Shape {
             Some(b'r') if begins(TRY_TLS) => Self::TryTls,
             Some(_) => match queue_id(message) {
                 Some((_, rest)) if rest.starts_with(b"to=") => Self::Delivery,
+                Some((_, rest)) if rest.starts_with(b"from=") => Self::From,
                 Some((_, rest)) if rest.starts_with(CLIENT_ERROR.as_bytes()) => Self::ClientError,
                 _ => Self::Other,
             },
@@ -63,6 +66,7 @@ impl fmt::Display for Shape {
             Self::ServerError => "broken handshake of a client with us",
             Self::ServerSuccess => "handshake of a client with us",
             Self::Delivery => "delivery line",
+            Self::From => "message from a client",
             Self::Other => "other line",
         })
     }

@@ -18,7 +18,10 @@ fn log(name: &str) -> Vec<u8> {
 }
 
 fn check(name: &str, expect: &[&str]) {
-    let got: Vec<_> = found(Kinds::ALL, &log(name)).iter().map(show).collect();
+    let delivered = name == "gw450.log"; // All others have one line of this kind, which is not their matter.
+    let events = found(Kinds::ALL, &log(name)).into_iter();
+    let events = events.filter(|e| delivered || !matches!(e.what, What::ClientDelivered(_)));
+    let got: Vec<_> = events.map(|event| show(&event)).collect();
     assert_eq!(got, expect, "{name}");
 }
 
@@ -143,9 +146,17 @@ fn peers_that_are_not_broken() {
         "dropafter.log",
         &["663 success dropafter.mx.test TLSv1.3 FAIL", "663 served dropafter.mx.test 127.0.0.22"],
     );
-    for name in ["gw450.log", "plain.log", "s450.log", "s454.log"] {
+    for name in ["plain.log", "s450.log", "s454.log"] {
         check(name, &[]);
     }
+}
+
+/// GroupWise breaks no handshake: it says what is wrong, and only that line tells.
+#[test]
+fn a_reply_of_groupwise() {
+    let local = r#"419 delivered Some("lab.example.test") 127.0.0.1"#;
+    let reply = r#"421 reply gw450.mx.test 127.0.0.40 GroupWise ["u@gw450.rcpt.test"]"#;
+    check("gw450.log", &[local, reply]);
 }
 
 #[test]

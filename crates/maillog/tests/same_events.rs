@@ -2,9 +2,11 @@
 //! that mix all shapes, near misses, imitations and noise. So does a finder that is ended at any line and begun anew with
 //! what was pending.
 
-use maillog::event::Event;
+use maillog::event::{Event, What};
 use maillog::finder::Finder;
 use maillog::kinds::Kinds;
+use maillog::pattern::{Pattern, Patterns};
+use maillog::pending::Pending;
 use maillog::plain::Plain;
 use maillog::reading::{Verdict, read};
 use proptest::prelude::*;
@@ -75,6 +77,8 @@ fn message() -> impl Strategy<Value = String> {
     let end = select(vec![
         "dsn=4.7.0, stat=Deferred: 454 4.7.0 TLS handshake failed.",
         "dsn=4.0.0, stat=Deferred",
+        "dsn=4.2.0, reply=450 TLS negotation failure, stat=Deferred: 450 TLS negotation failure",
+        "dsn=4.2.0, reply=451 busy with TLS, stat=Deferred: 451 busy with TLS",
         "dsn=2.0.0, stat=Sent (ok)",
         "dsn=4.7.0, reply=403 x, stat=Sent, stat=Deferred: 403 x",
         "dsn=5.7.0, stat=Service unavailable: to=<x>, stat=Deferred",
@@ -98,6 +102,7 @@ fn message() -> impl Strategy<Value = String> {
         5 => delivery,
         4 => with_relay,
         1 => Just("6ANBUDwd000274: from=<ruleset=tls_server, arg1=SOFTWARE, relay=v, reject=454 x>: to=".to_owned()),
+        1 => Just("6ANBUDwd000274: from=<u@b>, size=9, class=0, nrcpts=1, proto=ESMTP, relay=c.test [192.0.2.7]".to_owned()),
         1 => "[ -~]{0,60}",
     ]
 }
@@ -137,6 +142,8 @@ fn kinds() -> impl Strategy<Value = Kinds> {
         Kinds::DANE_WARNINGS,
         Kinds::CLIENT_FAILURES,
         Kinds::CLIENT_SUCCESSES,
+        Kinds::CLIENT_DELIVERIES,
+        Kinds::REPLIES,
     ];
     prop::collection::vec(select(all.to_vec()), 0..8)
         .prop_map(|kinds| kinds.into_iter().fold(Kinds::NONE, Kinds::with))
@@ -154,9 +161,17 @@ fn cut() -> impl Strategy<Value = Cut> {
     select(vec![Cut::None, Cut::Block, Cut::Restart])
 }
 
-fn plain(kinds: Kinds, log: &[u8]) -> Vec<Event<'_>> {
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
+fn patterns() -> impl Strategy<Value = Patterns> {
+    let one = |regex| Pattern::new("mine", regex, true).unwrap();
+    let busy = one("relay=(?P<relay>[^, ]+) .*reply=451 busy with TLS");
+    let protocol = one("^ruleset=tls_server, arg1=PROTOCOL, relay=(?P<relay>[^,]+),");
+    select(vec![Patterns::default(), Patterns::new([busy, protocol])])
+}
+
+fn plain<'a>(kinds: Kinds, patterns: &Patterns, log: &'a [u8]) -> Vec<Event<'a>> {
     let mut events = Vec::new();
-    Plain::new(kinds).feed(log, &mut |event| events.push(event));
+    Plain::with_patterns(kinds, patterns.clone()).feed(log, &mut |event| events.push(event));
     events
 }
 
@@ -168,20 +183,21 @@ proptest! {
         lines in prop::collection::vec(line(), 1..60),
         cuts in prop::collection::vec(cut(), 60),
         kinds in kinds(),
+        patterns in patterns(),
         last_line_ends in any::<bool>(),
     ) {
         let mut log = lines.concat();
         if !last_line_ends {
             log.truncate(log.len() - 1);
         }
-        let expect = plain(kinds, &log);
+        let expect = plain(kinds, &patterns, &log);
 
         let mut whole = Vec::new();
-        Finder::new(kinds).feed(&log, &mut |event| whole.push(event));
+        Finder::with(kinds, patterns.clone(), Pending::default()).feed(&log, &mut |event| whole.push(event));
         prop_assert_eq!(&whole, &expect);
 
         let mut in_blocks = Vec::new();
-        let mut finder = Finder::new(kinds);
+        let mut finder = Finder::with(kinds, patterns.clone(), Pending::default());
         let mut kept = serde_json::to_string(&finder.pending()).unwrap();
         let (mut from, mut to) = (0, 0);
         let line_ends = log.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1);
@@ -196,7 +212,8 @@ proptest! {
                 if finder.pending_changed() {
                     kept = serde_json::to_string(&finder.pending()).unwrap();
                 }
-                finder = Finder::with_pending(kinds, serde_json::from_str(&kept).unwrap());
+                let kept = serde_json::from_str(&kept).unwrap();
+                finder = Finder::with(kinds, patterns.clone(), kept);
             }
         }
         prop_assert!(to <= log.len());
@@ -204,7 +221,7 @@ proptest! {
         prop_assert_eq!(&in_blocks, &expect);
 
         // Fewer kinds wanted: the same events, the other kinds left out.
-        let all = plain(Kinds::ALL, &log).into_iter().filter(|e| kinds.any(e.what.kind()));
+        let all = plain(Kinds::ALL, &patterns, &log).into_iter().filter(|e| kinds.any(e.what.kind()));
         prop_assert_eq!(all.collect::<Vec<_>>(), expect);
     }
 
@@ -212,8 +229,12 @@ proptest! {
     #[test]
     fn a_reading_agrees(line in line()) {
         let reading = read(&line);
-        let events = plain(Kinds::ALL, &line);
-        let counts = events.iter().any(|e| matches!(&e.what, maillog::event::What::Attempt(a) if a.counts()));
+        let events = plain(Kinds::ALL, &Patterns::default(), &line);
+        let counts = events.iter().any(|e| match &e.what {
+            What::Attempt(attempt) => attempt.counts(),
+            What::Reply(reply) => reply.counts,
+            _ => false,
+        });
         prop_assert_eq!(reading.verdict == Verdict::Counts, counts);
         if !events.is_empty() {
             prop_assert!(reading.verdict != Verdict::Ignored);
@@ -223,7 +244,7 @@ proptest! {
 
     #[test]
     fn nothing_panics(log in prop::collection::vec(any::<u8>(), 0..400)) {
-        let expect = plain(Kinds::ALL, &log);
+        let expect = plain(Kinds::ALL, &Patterns::default(), &log);
         let mut found = Vec::new();
         Finder::new(Kinds::ALL).feed(&log, &mut |event| found.push(event));
         prop_assert_eq!(found, expect);

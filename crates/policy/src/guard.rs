@@ -10,6 +10,8 @@ mod neighbours;
 mod promises;
 mod words;
 
+pub(crate) use self::words::quoted;
+
 use std::fmt;
 use std::net::IpAddr;
 

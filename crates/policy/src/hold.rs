@@ -43,6 +43,12 @@ pub enum Hold {
     /// The admin requires TLS of the relay: with Try_TLS the mail would be deferred all the same.
     #[error("TLS is required of it: {0}")]
     TlsSrv(Line),
+    /// The admin has an entry for the client, whatever it says.
+    #[error("the admin's own Srv_Features: entry covers it: {0}")]
+    AdminSrvFeatures(Line),
+    /// The admin requires TLS of the client: not offered any, it could deliver nothing.
+    #[error("TLS is required of the client: {0}")]
+    TlsClt(Line),
     /// sendmail itself has warned of it.
     #[error("sendmail warned at {0:.0} that DANE is configured for it")]
     DaneWarned(Timestamp),
@@ -73,6 +79,18 @@ pub enum Hold {
         at: Timestamp,
         /// How.
         handshake: Handshake,
+        /// How long it has failed since.
+        failing: SignedDuration,
+        /// How long it must.
+        wanted: SignedDuration,
+    },
+    /// TLS with the client worked lately, and it has not failed for long enough since.
+    #[error(
+        "TLS with the client worked at {at:.0}; it must fail for {wanted:#} without a success, so far {failing:#}"
+    )]
+    ClientWorkedLately {
+        /// When, to the hour.
+        at: Timestamp,
         /// How long it has failed since.
         failing: SignedDuration,
         /// How long it must.
@@ -238,13 +256,18 @@ impl Hold {
         Some(match self {
             Self::Never(_) => Guard::Never,
             Self::OwnHost(_) | Self::OwnHostUnknown(_) => Guard::OwnHost,
-            Self::AdminTryTls(_) | Self::AccessUnknown(_) | Self::Admins(_) => Guard::AdminTryTls,
+            Self::AdminTryTls(_)
+            | Self::AdminSrvFeatures(_)
+            | Self::AccessUnknown(_)
+            | Self::Admins(_) => Guard::AdminTryTls,
             Self::TlsRcpt { .. } | Self::TlsRcptUnknown(_) => Guard::TlsRcpt,
-            Self::TlsSrv(_) => Guard::TlsSrv,
+            Self::TlsSrv(_) | Self::TlsClt(_) => Guard::TlsSrv,
             Self::DaneWarned(_) | Self::DaneSecure(_) | Self::DaneUnknown(_) => Guard::Dane,
             Self::StsEnforced(_) | Self::StsUnknown(..) | Self::StsTooMany => Guard::MtaSts,
             Self::AddressesUnknown(_) => Guard::Never,
-            Self::WorkedLately { .. } | Self::SuccessUnknown => Guard::WorkedLately,
+            Self::WorkedLately { .. } | Self::ClientWorkedLately { .. } | Self::SuccessUnknown => {
+                Guard::WorkedLately
+            }
             Self::WorkedThere { .. } | Self::Neighbour { .. } => Guard::Neighbours,
             Self::OwnFault(_) => Guard::OwnFault,
             Self::WeakEvidence { .. } => Guard::WeakEvidence,
@@ -282,7 +305,10 @@ impl Hold {
             Self::DaneWarned(_) | Self::DaneSecure(_) | Self::DaneUnknown(_) if dane => {
                 "sendmail does DANE (O DANE in sendmail.cf): in clear the mail would bounce; have the other side mend its TLS"
             }
-            Self::AdminTryTls(_) | Self::Admins(_) => {
+            Self::TlsClt(_) => {
+                "with TLS_Clt: its mail would be refused; take that line out, or have the other side mend its TLS"
+            }
+            Self::AdminTryTls(_) | Self::AdminSrvFeatures(_) | Self::Admins(_) => {
                 "an entry of yours covers the relay, and the first match wins; change that line"
             }
             Self::Never(_) => "take it off the never-list ([policy] never) and reload",
@@ -312,6 +338,7 @@ impl Hold {
             | Self::WorkedThere { .. }
             | Self::SuccessUnknown
             | Self::AddressesUnknown(_)
+            | Self::ClientWorkedLately { .. }
             | Self::OwnFault(_)
             | Self::WeakEvidence { .. }
             | Self::EntriesLimit(..)

@@ -10,6 +10,7 @@ use maillog::relay::Relay;
 
 use crate::alarm::{About, Alarm};
 use crate::approval::Approval;
+use crate::clients::{ClientChange, ClientEdit, ClientNews};
 use crate::evidence::Weight;
 use crate::fact::{Fact, Question};
 use crate::hold::Hold;
@@ -28,6 +29,8 @@ pub enum Input<'a> {
     Proof(Relay<'static>, Proof),
     /// What a probe of the relay found.
     Probed(Relay<'static>, Probed),
+    /// What is learnt of a client's entry.
+    Client(ClientNews),
     /// An operator's word.
     Request(Request),
     /// Time passed.
@@ -110,6 +113,10 @@ pub enum Effect {
     Flush(Relay<'static>, Vec<Box<str>>),
     /// Ask sendmail whether it acts on the entries of the relay, at each address.
     Prove(Relay<'static>, Vec<Option<IpAddr>>),
+    /// Change the map for a client.
+    EditClient(ClientEdit),
+    /// Ask sendmail whether it acts on the entry of the client, by address and confirmed PTR name.
+    ProveClient(IpAddr, Option<Box<str>>),
 }
 
 /// A change of the map for one relay.
@@ -169,6 +176,8 @@ pub enum Change {
     Refused(Relay<'static>, Hold, &'static str),
     /// Entries that were in force are taken out, since TLS must not be off.
     Withdrawn(Relay<'static>, Vec<Key>, Hold),
+    /// A client of ours, by address.
+    Client(IpAddr, ClientChange),
     /// Something needs a person.
     Raised(Alarm),
     /// It does no more.

@@ -8,6 +8,7 @@ pub mod approval;
 pub mod asked;
 pub mod candidate;
 pub mod choice;
+pub mod clients;
 pub mod domains;
 pub mod evidence;
 pub mod fact;

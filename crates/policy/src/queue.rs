@@ -1,7 +1,7 @@
 //! The messages that wait for a relay, by queue id: so that they need not wait for the next run of the queue when their way
 //! is free.
 //!
-//! **Bounds.** [`MOST`] of a relay; of more the earliest are forgotten, and wait for the queue.
+//! **Bounds.** 32 of a relay; of more the earliest are forgotten, and wait for the queue.
 
 use serde::{Deserialize, Serialize};
 

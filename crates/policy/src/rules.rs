@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 
+use crate::clients::ClientKey;
 use crate::never::NeverList;
 
 /// What the operator tuned.
@@ -29,6 +30,32 @@ pub struct Rules {
     pub life: Life,
     /// The numbers of the guards.
     pub guards: Guards,
+    /// The rules of the receiving side; none while it is off.
+    pub receiving: Option<Receiving>,
+}
+
+/// The rules of the receiving side, beside those that it shares with the sending one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Receiving {
+    /// The least time between the first and the last broken handshake of a client that is not known by its mail.
+    pub min_span: SignedDuration,
+    /// Which key is written.
+    pub key: ClientKey,
+    /// How long an entry lives: nobody can probe a client, so TLS is offered again then.
+    pub ttl: SignedDuration,
+    /// Clients remembered at most.
+    pub max_clients: usize,
+}
+
+impl Default for Receiving {
+    fn default() -> Self {
+        Self {
+            min_span: SignedDuration::from_hours(6),
+            key: ClientKey::Address,
+            ttl: SignedDuration::from_hours(30 * 24),
+            max_clients: 10_000,
+        }
+    }
 }
 
 /// How long entries stand, and how often the peer is probed meanwhile.
@@ -123,6 +150,7 @@ impl Default for Rules {
             probe: true,
             life: Life::default(),
             guards: Guards::default(),
+            receiving: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::alarm::{About, Alarm};
 use crate::asked::Asked;
 use crate::candidate::relays;
+use crate::clients::{Client, Clients};
 use crate::evidence::seconds;
 use crate::fact::{Answer, Question};
 use crate::hold::Hold;
@@ -31,6 +32,7 @@ pub struct State {
     pub(crate) rules: Rules,
     pub(crate) relays: Table<Record>,
     pub(crate) successes: Successes,
+    pub(crate) clients: Clients,
     /// When our block was last put back, if it was.
     pub(crate) put_back: Option<Timestamp>,
     /// Whether what comes in is judged at once. While a daemon reads what was written before its start, evidence is only
@@ -60,16 +62,20 @@ pub struct Unsaved {
     pub relays: Vec<(Box<str>, Option<Saved>)>,
     /// Relays whose TLS worked.
     pub successes: Vec<(Box<str>, Success)>,
+    /// Clients of ours, by address; none if the row was dropped.
+    pub clients: Vec<(Box<str>, Option<Client>)>,
 }
 
 impl State {
     /// Nothing known yet.
     pub fn new(rules: Rules) -> Self {
         let relays = Table::new(rules.max_relays);
+        let clients = Clients::new(rules.receiving.as_ref().map_or(1, |r| r.max_clients));
         Self {
             rules,
             relays,
             successes: Successes::default(),
+            clients,
             put_back: None,
             live: true,
             armed: false,
@@ -111,7 +117,18 @@ impl State {
         state.live = false;
         state.admin = Answer::Unknown("it was not looked at yet".into());
         state.successes.track();
+        state.clients.table.track();
         state
+    }
+
+    /// The same, with the clients that were saved.
+    #[must_use]
+    pub fn with_clients(mut self, clients: impl IntoIterator<Item = (Box<str>, Client)>) -> Self {
+        for (address, client) in clients {
+            *self.clients.table.get_or_insert_with(&address, Client::default) = client;
+        }
+        self.clients.table.forget_changes_but_drops();
+        self
     }
 
     /// The same, with the moment at which our block was last put back, if it was.
@@ -167,12 +184,15 @@ impl State {
         Unsaved {
             relays: self.relays.take_changed().map(saved).collect(),
             successes: self.successes.take_changed(),
+            clients: self.clients.table.take_changed().map(|(a, c)| (a, c.cloned())).collect(),
         }
     }
 
     /// Whether anything changed since the last [`State::unsaved`].
     pub fn is_unsaved(&self) -> bool {
-        self.relays.has_changed() || self.successes.has_changed()
+        self.relays.has_changed()
+            || self.successes.has_changed()
+            || self.clients.table.has_changed()
     }
 
     /// The rules in force.
@@ -183,6 +203,9 @@ impl State {
     /// Changes the rules (a reload). What was decided stays; what is decided next follows them.
     pub fn set_rules(&mut self, rules: Rules) {
         self.relays.set_cap(rules.max_relays);
+        if let Some(receiving) = &rules.receiving {
+            self.clients.table.set_cap(receiving.max_clients);
+        }
         self.rules = rules;
     }
 
@@ -226,10 +249,15 @@ impl State {
         self.alarms.iter().find(|alarm| alarm.about == About::OwnFault)
     }
 
+    /// The clients that are known.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
     /// Entries in force, proposed, or on their way.
     pub(crate) fn entries(&self) -> u32 {
         let keys: usize = self.relays.iter().map(|(_, record)| record.keys().count()).sum();
-        u32::try_from(keys).unwrap_or(u32::MAX)
+        u32::try_from(keys + self.clients.entries()).unwrap_or(u32::MAX)
     }
 
     /// Entries made within the hour before, and those on their way.

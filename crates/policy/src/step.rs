@@ -4,12 +4,15 @@
 //! for; a guard holds it, or its keys are chosen and the map is to be changed; the answer to that makes it active, or
 //! proposed in dry run. A success clears the evidence on any of these ways.
 
+use std::net::IpAddr;
+
 use access::key::Key;
 use access::managed::Managed;
 use access::remedy::Remedy;
 use jiff::Timestamp;
 use maillog::event::{Attempt, Event, Recipients, Stuck, Success, Waiting, What};
 use maillog::relay::Relay;
+use maillog::reply::Reply;
 
 use crate::evidence::{Strength, seconds};
 use crate::hold::Hold;
@@ -17,7 +20,7 @@ use crate::input::{Change, Effect, Input, Request};
 use crate::record::{Record, Work};
 use crate::rules::Rules;
 use crate::state::State;
-use crate::{candidate, map, probing, requests, successes};
+use crate::{candidate, clients, map, probing, requests, successes};
 
 /// What a step brought about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,11 +37,21 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
     match input {
         Input::Event(event) => on_event(state, event, now, &mut outcome),
         Input::Fact(fact) => candidate::on_fact(state, &fact, now, &mut outcome),
-        Input::Map(found) => map::on_map(state, found, now, &mut outcome),
+        Input::Map(mut found) => {
+            clients::on_look(state, &mut found, now, &mut outcome);
+            map::on_map(state, found, now, &mut outcome);
+        }
+        Input::Client(news) => clients::hear(state, news, now, &mut outcome),
         Input::Proof(relay, proof) => map::on_proof(state, relay, proof, now, &mut outcome),
-        Input::Request(Request::Arm) => requests::arm(state, now, &mut outcome),
+        Input::Request(Request::Arm) => {
+            requests::arm(state, now, &mut outcome);
+            clients::arm(state, now, &mut outcome);
+        }
         Input::Request(Request::Disarm) => requests::disarm(state),
-        Input::Request(Request::Resume) => requests::resume(state, now, &mut outcome),
+        Input::Request(Request::Resume) => {
+            requests::resume(state, now, &mut outcome);
+            clients::resume(state, now, &mut outcome);
+        }
         Input::Request(Request::Approve(relay, approval)) => {
             requests::approve(state, &relay, approval, now, &mut outcome);
         }
@@ -58,6 +71,7 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
             }
             map::put_back(state, now, &mut outcome);
             probing::on_tick(state, now, &mut outcome);
+            clients::tick(state, now, &mut outcome);
         }
     }
     outcome
@@ -78,7 +92,8 @@ fn on_event(state: &mut State, event: &Event<'_>, now: Timestamp, outcome: &mut 
         What::DaneWarning(relay) => on_dane_warning(state, relay, now, outcome),
         What::TryTls(used) => probing::on_use(state, &used.relay, now),
         What::Freed(freed) => probing::on_freed(state, &freed.relay, freed.end),
-        _ => {}
+        What::Reply(reply) if reply.counts => on_reply(state, reply, now, outcome),
+        what => clients::on_event(state, what, now, outcome),
     }
 }
 
@@ -124,22 +139,46 @@ fn on_success(state: &mut State, success: &Success<'_>, now: Timestamp, outcome:
 }
 
 fn on_stuck(state: &mut State, stuck: &Stuck<'_>, now: Timestamp, outcome: &mut Outcome) {
-    let relay = &stuck.attempt.relay;
+    let Stuck { attempt, address, recipients, queue_id } = stuck;
+    let strength = Strength::of(attempt.cause.as_ref());
+    let record = state.relays.get_or_insert_with(attempt.relay.as_str(), Record::default);
+    record.add_message(queue_id);
+    add(state, &attempt.relay, *address, strength, recipients, now, outcome);
+}
+
+/// The relay said in its own words that its STARTTLS is broken. Words are weak evidence, whatever they say: whoever sits
+/// on the path can say them too. One that came with a broken handshake is counted with it.
+fn on_reply(state: &mut State, reply: &Reply<'_>, now: Timestamp, outcome: &mut Outcome) {
+    let Reply { relay, address, recipients, .. } = reply;
+    let last = state.relays.get(relay.as_str()).and_then(|record| record.evidence.last());
+    if last != Some(seconds(now)) {
+        add(state, relay, *address, Strength::Weak, recipients, now, outcome);
+    }
+}
+
+/// Adds to the evidence against a relay, and weighs it.
+fn add(
+    state: &mut State,
+    relay: &Relay<'_>,
+    address: Option<IpAddr>,
+    strength: Strength,
+    recipients: &Recipients<'_>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
     let window = state.rules.window;
     let record = state.relays.get_or_insert_with(relay.as_str(), Record::default);
     record.last_seen = seconds(now);
-    let strength = Strength::of(stuck.attempt.cause.as_ref());
-    record.evidence.add(now, stuck.address, strength, window);
-    record.add_message(&stuck.queue_id);
-    add_recipients(record, &stuck.recipients, outcome);
-    if let (Some(standing), Some(address)) = (record.standing_if_any(), stuck.address)
+    record.evidence.add(now, address, strength, window);
+    add_recipients(record, recipients, outcome);
+    if let (Some(standing), Some(address)) = (record.standing_if_any(), address)
         && let Work::Asking(asked) = &mut standing.work
     {
         outcome.effects.extend(asked.add_address(address).map(Effect::Ask));
     }
     let is_open = record.is_open(now);
     map::withdraw_if_required(state, relay, now, outcome);
-    map::withdraw_there_if_required(state, relay, stuck.address, now, outcome);
+    map::withdraw_there_if_required(state, relay, address, now, outcome);
     if state.live && is_open {
         candidate::weigh(state, relay, now, outcome);
     }

@@ -151,6 +151,7 @@ impl World {
                         self.input(Input::Map(MapState::Removed(edit.relay, edit.remove)));
                     }
                 }
+                Effect::EditClient(_) | Effect::ProveClient(..) => {}
                 Effect::Prove(..) | Effect::Probe(..) | Effect::Flush(..) => {}
             }
             self.commit();

@@ -8,6 +8,10 @@
 //! `$# error $@ 4 . 3 . 0`: that proves nothing about the entry, and a user other than sendmail's own gets it on a
 //! healthy host. The address must be `IPv6:` and uncompressed; with an empty address only the name is looked up.
 //!
+//! A client of ours is asked about with `.D{client_name}`, `.D{client_addr}` and the ruleset `srv_features`, which returns
+//! `$# S` where an entry says that STARTTLS is not offered (words apart by blanks, the first letter of each counts), and
+//! `OK` where there is none. The name is the confirmed one of its PTR record, else its address in brackets.
+//!
 //! No answer is no failure: on a host without a qualified name sendmail sleeps 60 s before it says a word, and it may
 //! not be there at all. Then the caller reads the keys back from the map.
 //!
@@ -39,19 +43,39 @@ pub struct Mta<'a> {
     pub timeout: Duration,
 }
 
-/// A relay as sendmail knows it when it decides about TLS.
+/// A relay, or a client, as sendmail knows it when it decides about TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    side: Side,
     name: String,
     address: Option<IpAddr>,
 }
 
-/// What sendmail said about one relay.
+/// Which side of a connection the other end is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    /// sendmail connects to it.
+    Relay,
+    /// It connects to sendmail.
+    Client,
+}
+
+impl Side {
+    /// What its macros begin with, and the ruleset that decides.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Relay => ("server", "try_tls"),
+            Self::Client => ("client", "srv_features"),
+        }
+    }
+}
+
+/// What sendmail said about one relay or client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// It does not try TLS: an entry matches.
+    /// It does not try TLS with the relay, or offers none to the client: an entry matches.
     Matches,
-    /// It tries TLS.
+    /// It tries TLS, or offers it.
     DoesNotMatch {
         /// What it returned, printable; with what it complained about meanwhile, at most 410 characters.
         said: String,
@@ -75,11 +99,26 @@ impl Target {
         let fits = name.len() <= 255
             && inner.bytes().all(plain)
             && inner.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
-        fits.then(|| Self { name: name.to_ascii_lowercase(), address })
+        fits.then(|| Self { side: Side::Relay, name: name.to_ascii_lowercase(), address })
     }
 
-    /// The value of `${server_addr}`.
-    fn server_addr(&self) -> String {
+    /// A client by its address, and the name of its PTR record if sendmail has confirmed that. `None` if the name is no
+    /// plain host name.
+    pub fn client(name: Option<&str>, address: IpAddr) -> Option<Self> {
+        let address = address.to_canonical();
+        let target = match name {
+            Some(name) if name.starts_with('[') => return None,
+            Some(name) => Self::new(name, Some(address))?,
+            None => {
+                let bare = Self { side: Side::Client, name: String::new(), address: Some(address) };
+                Self::new(&format!("[{}]", bare.addr()), Some(address))?
+            }
+        };
+        Some(Self { side: Side::Client, ..target })
+    }
+
+    /// The value of `${server_addr}` or `${client_addr}`.
+    fn addr(&self) -> String {
         match self.address {
             None => String::new(),
             Some(IpAddr::V4(address)) => address.to_string(),
@@ -105,8 +144,9 @@ pub fn prove(mta: &Mta<'_>, targets: &[Target]) -> Vec<Proof> {
     let questions: String = targets
         .iter()
         .map(|target| {
-            let (name, address) = (&target.name, target.server_addr());
-            format!(".D{{server_name}}{name}\n.D{{server_addr}}{address}\ntry_tls {name}\n")
+            let (name, address) = (&target.name, target.addr());
+            let (side, ruleset) = target.side.words();
+            format!(".D{{{side}_name}}{name}\n.D{{{side}_addr}}{address}\n{ruleset} {name}\n")
         })
         .collect();
     let args = [OsStr::new("-C"), mta.cf.as_os_str(), OsStr::new("-bt")];
@@ -144,18 +184,21 @@ fn read(transcript: &[u8], targets: &[Target], end: &str) -> Vec<Proof> {
     for line in transcript.split(|&b| b == b'\n') {
         let line = without_prompt(line);
         match trace(line) {
-            Some((b"try_tls", b"input:", text)) => {
+            Some((ruleset @ (b"try_tls" | b"srv_features"), b"input:", text)) => {
                 let name = squeezed(text);
-                let is_it = |target: &Target| target.name.as_bytes().eq_ignore_ascii_case(&name);
+                let is_it = |target: &Target| {
+                    let (_, its) = target.side.words();
+                    its.as_bytes() == ruleset && target.name.as_bytes().eq_ignore_ascii_case(&name)
+                };
                 let rest = targets.get(next..).unwrap_or_default();
                 asked = rest.iter().position(is_it).map(|skipped| next + skipped);
                 next = asked.map_or(next, |index| index + 1);
                 remark = None;
             }
-            Some((b"try_tls", b"returns:", text)) => {
-                let answer = asked.take().and_then(|index| proofs.get_mut(index));
-                if let Some(proof) = answer {
-                    *proof = Some(judge(text, remark.take()));
+            Some((b"try_tls" | b"srv_features", b"returns:", text)) => {
+                let Some(index) = asked.take() else { continue };
+                if let (Some(target), Some(proof)) = (targets.get(index), proofs.get_mut(index)) {
+                    *proof = Some(judge(target.side, text, remark.take()));
                 }
             }
             Some(_) => {}
@@ -171,19 +214,29 @@ fn read(transcript: &[u8], targets: &[Target], end: &str) -> Vec<Proof> {
 }
 
 /// What a returned text means; the remark is what sendmail complained about on the way.
-fn judge(text: &[u8], remark: Option<String>) -> Proof {
+fn judge(side: Side, text: &[u8], remark: Option<String>) -> Proof {
     let tokens = squeezed(text);
-    if tokens.starts_with(b"$#error$@5.7.1$:") {
+    let matches = match side {
+        Side::Relay => tokens.starts_with(b"$#error$@5.7.1$:"),
+        Side::Client => offers_no_starttls(text),
+    };
+    if matches {
         return Proof::Matches;
     }
     let mut said = printable(text);
     if let Some(remark) = remark {
         said = format!("{said} ({remark})");
     }
-    if tokens.starts_with(b"$#error$@4.") {
+    if tokens.starts_with(b"$#error$@4.") || tokens.eq_ignore_ascii_case(b"$#temp") {
         return Proof::NoAnswer { why: said };
     }
     Proof::DoesNotMatch { said }
+}
+
+/// Whether the features that `srv_features` returns take STARTTLS out of the offer: a word that begins with a capital S.
+fn offers_no_starttls(text: &[u8]) -> bool {
+    let Some(features) = text.trim_ascii().strip_prefix(b"$#") else { return false };
+    features.split(u8::is_ascii_whitespace).any(|word| word.first() == Some(&b'S'))
 }
 
 /// A line that shows a ruleset's call or return: its name, `input:` or `returns:`, and the tokens.

@@ -35,7 +35,7 @@ use tracing::{info, warn};
 use crate::clock;
 use crate::happening;
 use crate::output::Safe;
-use crate::remembered::{ALARMS, CLOCK, PUT_BACK, REST, Remembered, sts_row};
+use crate::remembered::{ALARMS, CLIENT, CLOCK, PUT_BACK, REST, Remembered, sts_row};
 use crate::request::Outcome;
 
 /// How long what only counts may wait for its commit.
@@ -272,6 +272,14 @@ fn rows(batch: &mut Batch, unsaved: Unsaved) {
             seen: saved.as_ref().map_or(0, Saved::last_seen),
             stays: saved.as_ref().is_some_and(Saved::stays),
             record,
+        });
+    }
+    for (address, client) in unsaved.clients {
+        batch.relays.push(RelayChange {
+            relay: format!("{CLIENT}{address}"),
+            seen: client.as_ref().map_or(0, |client| client.last_seen().into()),
+            stays: client.as_ref().is_some_and(|client| client.stays()),
+            record: client.and_then(|client| serde_json::to_string(&client).ok()),
         });
     }
     let success = |(relay, last): (Box<str>, policy::successes::Success)| {

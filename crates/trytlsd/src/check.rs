@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs::File;
 use std::path::Path;
 
-use config::{Config, RebuildWay};
+use config::{Config, LogPattern, RebuildWay};
 use serde::Serialize;
 
 use crate::cli;
@@ -39,6 +39,7 @@ pub(crate) fn run(args: &cli::CheckConfig, config: &Config) -> anyhow::Result<u8
     for path in &config.log.path.0 {
         findings.push(readable("the log", path));
     }
+    findings.extend(config.log.pattern.iter().flat_map(samples));
     findings.push(readable("the access file", &config.access.file.0.0));
     let host = Host::look(config);
     if *config.access.rebuild != RebuildWay::None && host.has_map() {
@@ -89,6 +90,25 @@ fn readable(what: &str, path: &Path) -> Finding {
         Ok(false) => Finding { good: false, text: format!("{what} {shown} is no regular file") },
         Err(error) => Finding { good: false, text: format!("{what} {shown}: {error}") },
     }
+}
+
+/// Whether a pattern matches its samples, and whose words it takes them for.
+fn samples(pattern: &LogPattern) -> Vec<Finding> {
+    let name = &pattern.name;
+    let tried = pattern.samples.iter().zip(1..).map(|(sample, n): (&String, u32)| {
+        let (good, text) = match pattern.compiled.try_line(sample.as_bytes()) {
+            Ok(reply) => {
+                (true, format!("pattern {name:?}, sample {n}: a reply of {}", reply.relay))
+            }
+            Err(why) => (false, format!("pattern {name:?}, sample {n}: {why}")),
+        };
+        Finding { good, text }
+    });
+    if pattern.samples.is_empty() {
+        let text = format!("pattern {name:?} has no samples; nobody knows whether it matches");
+        return vec![Finding { good: false, text }];
+    }
+    tried.collect()
 }
 
 /// Whether the ledger's folder is there, or can be made: the daemon makes the last one.

@@ -89,7 +89,7 @@ pub(crate) struct Scan {
 /// Show how a log line is read, field by field, and why it counts or not.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 some line tells something, 1 none does, 2 the command line is wrong.
+    after_help = "Exit status: 0 some line tells something, 1 none does, 2 the config or the command line is wrong.
 
 Examples:
   trytlsd match 'Nov 23 11:30:13 mx1 sm-mta[276]: ruleset=tls_server, arg1=SOFTWARE, relay=mx.example.org, reject=454 4.7.0 TLS handshake failed.'
@@ -97,6 +97,9 @@ Examples:
   trytlsd match            (paste lines, then Ctrl-D)"
 )]
 pub(crate) struct Match {
+    /// The config file, for its patterns ([[log.pattern]]) [default: /etc/trytlsd/trytlsd.toml]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
     /// Print one JSON object a line instead of text
     #[arg(long)]
     pub(crate) json: bool,

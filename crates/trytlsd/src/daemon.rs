@@ -19,6 +19,7 @@ use config::Config;
 use facts::Resolver;
 use jiff::Timestamp;
 use maillog::relay::Relay;
+use policy::clients::{Became, ClientChange, ClientEdit, ClientNews};
 use policy::fact::Fact;
 use policy::input::{Change, Edit, Effect, Input, MapState, Request};
 use policy::life::Probed;
@@ -332,7 +333,9 @@ impl Daemon {
                 self.book.note_alarms(self.state.alarms());
             }
             match change {
-                Change::Cleared(_) => happening::log(&change),
+                Change::Cleared(_) | Change::Client(_, ClientChange::Cleared) => {
+                    happening::log(&change);
+                }
                 _ => self.decided.push(change),
             }
         }
@@ -350,7 +353,9 @@ impl Daemon {
             self.answer_all(requests);
         }
         loop {
-            let edits = self.due.iter().any(|effect| matches!(effect, Effect::Edit(_)));
+            let is_edit =
+                |effect: &Effect| matches!(effect, Effect::Edit(_) | Effect::EditClient(_));
+            let edits = self.due.iter().any(is_edit);
             if edits || !self.decided.is_empty() || self.book.is_due() {
                 self.commit().await?;
             }
@@ -385,6 +390,11 @@ impl Daemon {
             }
             Effect::Edit(edit) if self.dry_run => self.withhold(edit)?,
             Effect::Edit(edit) => self.mapper.order(Order::Edit(edit, self.looks)),
+            Effect::EditClient(edit) if self.dry_run => self.withhold_client(edit)?,
+            Effect::EditClient(edit) => self.mapper.order(Order::EditClient(edit)),
+            Effect::ProveClient(address, name) => {
+                self.mapper.order(Order::ProveClient((address, name)));
+            }
             Effect::Prove(relay, addresses) => self.mapper.order(Order::Prove((relay, addresses))),
         }
         Ok(())
@@ -409,6 +419,15 @@ impl Daemon {
             let host = Host::look(&config);
             host.known(host.asked(&config).as_ref())
         });
+    }
+
+    /// The same for a client.
+    fn withhold_client(&mut self, edit: ClientEdit) -> anyhow::Result<()> {
+        let ClientEdit::Add(address, managed) = edit else { return Ok(()) };
+        print(managed.line() + "\n")?;
+        let withheld = ClientNews::Map(address, Became::Withheld);
+        self.take(Input::Client(withheld), clock::now());
+        Ok(())
     }
 
     /// Reads the config again. A broken one changes nothing.

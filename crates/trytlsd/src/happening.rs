@@ -1,5 +1,7 @@
 //! What a change is called: in the daemon's own log, and in the history that the ledger keeps.
 
+mod client;
+
 use access::key::Key;
 use access::managed::line;
 use jiff::Timestamp;
@@ -42,6 +44,7 @@ pub(crate) fn log(change: &Change) {
         Change::Withdrawn(relay, keys, hold) => {
             warn!(%relay, keys = list(keys), reason = %Safe(&hold.to_string()), "withdrawn");
         }
+        Change::Client(address, change) => client::log(*address, change),
         Change::Raised(alarm) => {
             error!("ALARM: {}; nothing is written meanwhile", Safe(&alarm.says))
         }
@@ -102,6 +105,7 @@ pub(crate) fn of(change: &Change, at: Timestamp) -> Option<Happening> {
         Change::Withdrawn(relay, keys, hold) => {
             (relay, "withdrawn", format!("{}: {hold}", list(keys)))
         }
+        Change::Client(address, change) => return client::of(*address, change, at),
         Change::Raised(alarm) => return Some(of_all(at, "alarm", &alarm.says)),
         Change::Ended(about) => return Some(of_all(at, "alarm-ended", about.word())),
         Change::Cleared(_) => return None,

@@ -76,7 +76,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
             daemon::run(&args, config)
         }
         Command::Scan(args) => scan::run(&args, &load(args.config.as_deref())?),
-        Command::Match(args) => matching::run(&args),
+        Command::Match(args) => matching::run(&args, &load(args.config.as_deref())?),
         Command::Explain(args) => explain::run(&args, &load(args.config.as_deref())?),
         Command::Approve(args) => approve::run(&args, &load(args.config.as_deref())?),
         Command::Lift(args) => lift::lift(&args, &load(args.config.as_deref())?),

@@ -11,13 +11,14 @@ use access::key::Key;
 use access::managed::Managed;
 use access::remedy::Tagged;
 use map_store::{Applied, Error, Settings, Skipped};
+use policy::clients::{Became, ClientEdit, ClientNews};
 use policy::input::{Edit, Input, MapState, Proof};
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
 use crate::keeper::{Keeper, Seen};
 use crate::output::Safe;
-use crate::proof::{Asked, Wanted};
+use crate::proof::{Asked, Wanted, WantedClient};
 
 /// How soon files that others are at work on are looked at again.
 const SOON: Duration = Duration::from_secs(1);
@@ -31,6 +32,10 @@ pub(crate) enum Order {
     Edit(Edit, u64),
     /// Ask sendmail about the relay, at each address.
     Prove(Wanted),
+    /// Change the map for a client.
+    EditClient(ClientEdit),
+    /// Ask sendmail about the client.
+    ProveClient(WantedClient),
 }
 
 /// What the heart hears from the thread.
@@ -142,24 +147,30 @@ impl Work {
     fn carry_out(&mut self, orders: Vec<Order>) {
         let mut edits = Vec::new();
         let mut proofs = Vec::new();
+        let (mut clients, mut client_proofs) = (Vec::new(), Vec::new());
         for order in orders {
             match order {
                 Order::Armed(armed) => self.keeper.arm(armed),
                 Order::Edit(edit, looks) => edits.push((edit, looks)),
                 Order::Prove(wanted) => proofs.push(wanted),
+                Order::EditClient(edit) => clients.push(edit),
+                Order::ProveClient(wanted) => client_proofs.push(wanted),
             }
         }
-        if !edits.is_empty() {
-            self.edit(edits);
+        if !edits.is_empty() || !clients.is_empty() {
+            self.edit(edits, clients);
         }
         if !proofs.is_empty() {
             self.prove(proofs);
+        }
+        if !client_proofs.is_empty() {
+            self.prove_clients(client_proofs);
         }
     }
 
     /// All edits with one rebuild. Entries that were decided before the heart heard what the file is now are not added:
     /// what others wrote may speak against them.
-    fn edit(&mut self, edits: Vec<(Edit, u64)>) {
+    fn edit(&mut self, edits: Vec<(Edit, u64)>, clients: Vec<ClientEdit>) {
         self.look();
         let mut decided = Vec::with_capacity(edits.len());
         for (mut edit, looks) in edits {
@@ -172,12 +183,19 @@ impl Work {
         }
         let mut edits = decided;
         edits.retain(|edit| !edit.add.is_empty() || !edit.remove.is_empty());
-        if edits.is_empty() {
+        if edits.is_empty() && clients.is_empty() {
             return;
         }
-        let add: Vec<Managed> = edits.iter().flat_map(|edit| edit.add.iter().cloned()).collect();
+        let mut add: Vec<Managed> =
+            edits.iter().flat_map(|edit| edit.add.iter().cloned()).collect();
         let gone = edits.iter().flat_map(|edit| edit.remove.iter().cloned());
-        let remove: Vec<Tagged> = gone.map(Tagged::try_tls).collect();
+        let mut remove: Vec<Tagged> = gone.map(Tagged::try_tls).collect();
+        for edit in &clients {
+            match edit {
+                ClientEdit::Add(_, managed) => add.push(managed.clone()),
+                ClientEdit::Remove(_, entry) => remove.push(entry.clone()),
+            }
+        }
         let mut outcome = self.keeper.apply(&add, &remove);
         if matches!(outcome, Err(Error::Overtaken { .. })) {
             // The heart hears what is there now, and then that nothing was added.
@@ -196,6 +214,9 @@ impl Work {
             for state in states_after(edit, &outcome) {
                 self.answer(Input::Map(state));
             }
+        }
+        for edit in clients {
+            self.answer(Input::Client(news_after(edit, &outcome)));
         }
     }
 
@@ -227,6 +248,19 @@ impl Work {
         }
     }
 
+    fn prove_clients(&self, wanted: Vec<WantedClient>) {
+        let proofs = match &self.asked {
+            Some(asked) if self.built => asked.prove_clients(wanted),
+            _ => {
+                let proof = if self.built { Proof::ReadBack } else { Proof::NotYet };
+                wanted.into_iter().map(|(address, _)| (address, proof.clone())).collect()
+            }
+        };
+        for (address, proof) in proofs {
+            self.answer(Input::Client(ClientNews::Proof(address, proof)));
+        }
+    }
+
     fn answer(&self, input: Input<'static>) {
         self.tell(News::Answer(input));
     }
@@ -236,6 +270,34 @@ impl Work {
             info!("ended before the answer was taken");
         }
     }
+}
+
+/// What became of a client's edit.
+fn news_after(edit: ClientEdit, outcome: &Result<Applied, Error>) -> ClientNews {
+    let (address, wanted, adds) = match edit {
+        ClientEdit::Add(address, managed) => (address, managed.tagged(), true),
+        ClientEdit::Remove(address, entry) => (address, entry, false),
+    };
+    let became = match outcome {
+        Ok(_) if !adds => Became::Removed,
+        Ok(applied) => {
+            let against = applied.skipped.iter().find_map(|skipped| match skipped {
+                Skipped::Admins { entry, line_no, .. } if *entry == wanted => Some(*line_no),
+                Skipped::Admins { .. } | Skipped::InForce(_) => None,
+            });
+            match against {
+                Some(line_no) => {
+                    Became::Contradicted(format!("line {line_no} for {wanted}").into())
+                }
+                None => Became::Written,
+            }
+        }
+        // What is to go was taken out all the same.
+        Err(Error::Overtaken { .. }) if !adds => Became::Removed,
+        Err(Error::Overtaken { .. }) => Became::Overtaken,
+        Err(error) => Became::Failed(error.to_string().into()),
+    };
+    ClientNews::Map(address, became)
 }
 
 /// What became of one relay's edit: some keys may be written while the admin has lines of his own for others.

@@ -6,9 +6,12 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use config::Config;
 use maillog::event::{End, Event, What};
 use maillog::finder::Finder;
 use maillog::kinds::Kinds;
+use maillog::pattern::{Pattern, Patterns};
+use maillog::pending::Pending;
 use maillog::reading::{Reading, Verdict, read};
 use serde::Serialize;
 use tailer::Source;
@@ -39,9 +42,11 @@ struct Field {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &cli::Match) -> anyhow::Result<u8> {
+pub(crate) fn run(args: &cli::Match, config: &Config) -> anyhow::Result<u8> {
+    let patterns = config.patterns();
     let mut matcher = Matcher {
-        finder: Finder::new(Kinds::ALL),
+        finder: Finder::with(Kinds::ALL, patterns.clone(), Pending::default()),
+        patterns,
         style: Style::of_stdout(),
         json: args.json,
         told: false,
@@ -61,6 +66,7 @@ pub(crate) fn run(args: &cli::Match) -> anyhow::Result<u8> {
 
 struct Matcher {
     finder: Finder,
+    patterns: Patterns,
     style: Style,
     json: bool,
     /// Whether some line told something.
@@ -80,7 +86,8 @@ impl Matcher {
         for bytes in block.split_inclusive(|byte| *byte == b'\n') {
             let mut events = Vec::new();
             self.finder.feed(bytes, &mut |event| events.push(words(&event)));
-            let reading = read(bytes);
+            let mut reading = read(bytes);
+            self.patterns.iter().for_each(|pattern| apply(pattern, bytes, &mut reading));
             self.told |= reading.verdict != Verdict::Ignored;
             let line = Line::new(bytes, reading, events);
             print(if self.json {
@@ -91,6 +98,26 @@ impl Matcher {
         }
         Ok(())
     }
+}
+
+/// What an operator's pattern makes of a line.
+fn apply(pattern: &Pattern, line: &[u8], reading: &mut Reading<'_>) {
+    let Ok(reply) = pattern.try_line(line) else { return };
+    let name = pattern.name();
+    let (verdict, does) = match reply.counts {
+        true => (Verdict::Counts, "counts, as a reply and no attempt,"),
+        false => (Verdict::Tells, "speaks, but does not count,"),
+    };
+    if reading.verdict != Verdict::Counts {
+        reading.verdict = verdict;
+        reading.why =
+            format!("it matches the pattern {name:?}: it {does} against {}", reply.relay).into();
+    }
+    reading.fields.push(maillog::reading::Field {
+        name: "pattern",
+        text: name.to_owned().into(),
+        note: Some("of [[log.pattern]]"),
+    });
 }
 
 impl Line {
@@ -165,7 +192,13 @@ fn words(event: &Event<'_>) -> String {
             format!("message {} {what} to {}, in clear", freed.queue_id, freed.relay)
         }
         What::DaneWarning(relay) => format!("{relay} has DANE: to turn TLS off would be wrong"),
-        What::ClientFailed(client) => format!("the client {} failed", client.address),
+        What::Reply(reply) => {
+            let address = reply.address.map_or(String::new(), |address| format!(" at {address}"));
+            let counts = if reply.counts { "" } else { ", which does not count" };
+            format!("a reply of {}{address} ({}){counts}", reply.relay, reply.by)
+        }
+        What::ClientDelivered(client) => format!("the client {} delivered mail", client.address),
+        What::ClientFailed(client, _) => format!("the client {} failed", client.address),
         What::ClientSucceeded(client) => format!("the client {} succeeded", client.address),
     }
 }

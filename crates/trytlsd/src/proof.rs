@@ -26,6 +26,9 @@ pub(crate) struct Asked {
 /// A relay, and the addresses at which its entries are to act.
 pub(crate) type Wanted = (Relay<'static>, Vec<Option<IpAddr>>);
 
+/// A client: its address, and its PTR name if sendmail has confirmed it.
+pub(crate) type WantedClient = (IpAddr, Option<Box<str>>);
+
 impl Asked {
     /// What it says of its own names.
     pub(crate) fn own_names(&self) -> Result<Own, String> {
@@ -55,9 +58,21 @@ impl Asked {
         };
         wanted.into_iter().enumerate().map(|(n, (relay, _))| (relay, of_one(n))).collect()
     }
+
+    /// Asks about all of these clients at once.
+    pub(crate) fn prove_clients(&self, wanted: Vec<WantedClient>) -> Vec<(IpAddr, Proof)> {
+        let target = |(address, name): &WantedClient| Target::client(name.as_deref(), *address);
+        let targets: Vec<Target> = wanted.iter().filter_map(target).collect();
+        let mut answers = prove::prove(&self.mta(), &targets).into_iter();
+        let mut of_one = |client: WantedClient| {
+            let answer = target(&client).and_then(|_| answers.next());
+            (client.0, verdict(answer.iter()))
+        };
+        wanted.into_iter().map(&mut of_one).collect()
+    }
 }
 
-/// One verdict from the answers for a relay's addresses: one refusal refutes, one silence leaves what was read back.
+/// One verdict from the answers for a relay's addresses, or the one for a client: one refusal refutes, one silence leaves what was read back.
 fn verdict<'a>(answers: impl Iterator<Item = &'a prove::Proof>) -> Proof {
     let mut all = Proof::Matches;
     let mut none = true;

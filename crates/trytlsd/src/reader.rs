@@ -42,7 +42,13 @@ pub(crate) const KINDS: Kinds = Kinds::OUTCOMES
     .with(Kinds::SERVED)
     .with(Kinds::TRY_TLS)
     .with(Kinds::WAITING)
-    .with(Kinds::DANE_WARNINGS);
+    .with(Kinds::DANE_WARNINGS)
+    .with(Kinds::REPLIES);
+
+/// What it wants to know besides where the receiving side is looked at. A line for each message that comes in is read for
+/// it, so it costs something, and nothing where it is off.
+const OF_CLIENTS: Kinds =
+    Kinds::CLIENT_FAILURES.with(Kinds::CLIENT_SUCCESSES).with(Kinds::CLIENT_DELIVERIES);
 
 /// A log without events is marked after so many bytes ...
 const MARK_BYTES: u64 = 16 << 20;
@@ -140,9 +146,9 @@ struct Gone;
 impl Reading {
     fn new(config: &Config, remembered: &Remembered, heart: Sender<Heard>) -> Self {
         let paths = &config.log.path.0;
-        let (window, trusted_for) = (config.policy.window.0, config.guards.trusted_for.0);
+        let window = config.policy.window.0;
         let (logs, starts): (Vec<Log>, Vec<Start>) =
-            paths.iter().map(|path| Log::new(path, remembered, window, trusted_for)).unzip();
+            paths.iter().map(|path| Log::new(path, remembered, config)).unzip();
         let tail = Tail::new(paths.iter().cloned().zip(starts), Options::default());
         let stamps = Calendar { latest: clock::now(), zone: TimeZone::system() }.reader();
         Self { tail, unread: (0..logs.len()).collect(), logs, window, stamps, heart }
@@ -237,12 +243,9 @@ impl Reading {
 impl Log {
     /// The log as the ledger knows it, and where to begin: where reading ended, or, if it is new to us, where the window
     /// begins, or the time for which a success is remembered.
-    fn new(
-        path: &Path,
-        remembered: &Remembered,
-        window: SignedDuration,
-        trusted_for: SignedDuration,
-    ) -> (Self, Start) {
+    fn new(path: &Path, remembered: &Remembered, config: &Config) -> (Self, Start) {
+        let (window, trusted_for) = (config.policy.window.0, config.guards.trusted_for.0);
+        let kinds = if *config.receiving.enabled { KINDS.with(OF_CLIENTS) } else { KINDS };
         let name: Arc<str> = path.to_string_lossy().into();
         let kept = remembered.places.get(&*name).and_then(|text| readable::<Kept>(path, text));
         let pending = remembered.pending.get(&*name).and_then(|text| readable(path, text));
@@ -253,7 +256,7 @@ impl Log {
         };
         let log = Self {
             name,
-            finder: Finder::with_pending(KINDS, pending.unwrap_or_default()),
+            finder: Finder::with(kinds, config.patterns(), pending.unwrap_or_default()),
             last,
             lost: None,
             waiting: false,
@@ -282,7 +285,13 @@ impl Log {
                 return;
             }
             let counts = now.duration_since(at) <= window;
-            if counts || matches!(event.what, What::Success(_)) {
+            let lasts = |what: &What<'_>| {
+                matches!(
+                    what,
+                    What::Success(_) | What::ClientSucceeded(_) | What::ClientDelivered(_)
+                )
+            };
+            if counts || lasts(&event.what) {
                 *last = at.as_second().max(*last);
                 batch.push(Sighting { event: event.into_owned(), at });
             }

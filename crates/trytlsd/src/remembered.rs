@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use ledger::{Loaded, Request, StsRow, Success};
 use policy::alarm::Alarm;
+use policy::clients::Client;
 use policy::fact::{Sts, StsMode};
 use policy::handshake::Handshake;
 use policy::record::Saved;
@@ -27,10 +28,14 @@ pub(crate) const ALARMS: &str = "alarms";
 /// The name of the note that says when our block was last put back.
 pub(crate) const PUT_BACK: &str = "put back";
 
+/// What the name of a client's row begins with, before its address: a relay's text holds no blank.
+pub(crate) const CLIENT: &str = "client ";
+
 /// What the ledger said at the start.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
     pub(crate) relays: Vec<(Box<str>, Saved)>,
+    pub(crate) clients: Vec<(Box<str>, Client)>,
     pub(crate) successes: Vec<(Box<str>, policy::successes::Success)>,
     /// The place in each log, as the reader puts it.
     pub(crate) places: HashMap<String, String>,
@@ -55,6 +60,7 @@ impl Remembered {
     pub(crate) fn state(&mut self, rules: Rules) -> State {
         let relays = std::mem::take(&mut self.relays);
         State::restored(rules, relays, std::mem::take(&mut self.successes))
+            .with_clients(std::mem::take(&mut self.clients))
             .with_put_back(self.put_back)
             .with_clock(self.clock)
             .with_alarms(std::mem::take(&mut self.alarms))
@@ -65,7 +71,15 @@ impl From<Loaded> for Remembered {
     fn from(loaded: Loaded) -> Self {
         let mut unreadable = 0;
         let mut relays = Vec::with_capacity(loaded.relays.len());
+        let mut clients = Vec::new();
         for (relay, record) in loaded.relays {
+            if let Some(address) = relay.strip_prefix(CLIENT) {
+                match serde_json::from_str(&record) {
+                    Ok(client) => clients.push((address.into(), client)),
+                    Err(_) => unreadable += 1,
+                }
+                continue;
+            }
             match serde_json::from_str(&record) {
                 Ok(saved) => relays.push((relay.into(), saved)),
                 Err(_) => unreadable += 1,
@@ -84,6 +98,7 @@ impl From<Loaded> for Remembered {
         let put_back = notes.remove(PUT_BACK).and_then(|text| text.parse().ok());
         Self {
             relays,
+            clients,
             successes: loaded.successes.into_iter().filter_map(success).collect(),
             places: loaded.places.into_iter().collect(),
             pending: loaded.pending.into_iter().collect(),

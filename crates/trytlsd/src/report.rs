@@ -36,6 +36,8 @@ pub(crate) struct Listed {
     pub(crate) permanent: u64,
     pub(crate) protocol: u64,
     pub(crate) config: u64,
+    /// Deferred lines in which the relay itself said that its STARTTLS is broken; not among the attempts.
+    pub(crate) replies: u64,
     pub(crate) handshake: u64,
     pub(crate) network: u64,
     pub(crate) reasons: Vec<Reason>,
@@ -98,6 +100,7 @@ impl Listed {
             permanent: relay.permanent,
             protocol: relay.protocol,
             config: relay.config,
+            replies: relay.replies,
             handshake: relay.handshake,
             network: relay.network,
             reasons,
@@ -171,6 +174,7 @@ impl Listed {
             (self.permanent, "refused for good (5xx, a requirement of the access map)"),
             (self.protocol, "PROTOCOL"),
             (self.config, "CONFIG (a fault of this host)"),
+            (self.replies, "replies in which it says so itself"),
         ] {
             if count > 0 {
                 attempts += &format!(", {count} {what}");

@@ -12,6 +12,7 @@ use config::Config;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maillog::finder::Finder;
+use maillog::pending::Pending;
 use maillog::stamp::Calendar;
 use policy::fact::{Answer, Fact, Ptr, Question};
 use policy::input::{Effect, Input, MapState};
@@ -68,7 +69,7 @@ pub(crate) fn run(args: &cli::Scan, config: &Config) -> anyhow::Result<u8> {
     };
     let progress = Progress::start(sources.iter().map(Source::size).sum());
     let mut before = 0;
-    let mut finder = Finder::new(KINDS);
+    let mut finder = Finder::with(KINDS, config.patterns(), Pending::default());
     for source in &sources {
         if let Err(error) = scan.read(source, &mut finder, |bytes| progress.at(before + bytes)) {
             unread(error);

@@ -22,7 +22,7 @@ const ADDRESSES: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     relays: HashMap<Box<str>, Relay, foldhash::fast::RandomState>,
-    /// Attempts of relays beyond [`RELAYS`].
+    /// Attempts, and replies, of relays beyond [`RELAYS`].
     pub(crate) unlisted: u64,
 }
 
@@ -39,6 +39,8 @@ pub(crate) struct Relay {
     pub(crate) protocol: u64,
     /// `arg1=CONFIG`: a fault of our own host.
     pub(crate) config: u64,
+    /// Deferred lines in which the relay itself said that its STARTTLS is broken; never among the attempts.
+    pub(crate) replies: u64,
     /// Attempts whose cause was TLS itself.
     pub(crate) handshake: u64,
     /// Attempts whose cause was the network.
@@ -61,12 +63,12 @@ impl Tally {
             What::Stuck(stuck) => {
                 let Some(relay) = self.relays.get_mut(stuck.attempt.relay.as_str()) else { return };
                 relay.confirmed += u64::from(stuck.attempt.counts());
-                if let Some(address) = stuck.address
-                    && relay.addresses.len() < ADDRESSES
-                    && !relay.addresses.contains(&address)
-                {
-                    relay.addresses.push(address);
-                }
+                relay.add_address(stuck.address);
+            }
+            What::Reply(reply) => {
+                let Some(relay) = self.relay(reply.relay.as_str(), at) else { return };
+                relay.replies += 1;
+                relay.add_address(reply.address);
             }
             What::Success(success) => {
                 if let Some(relay) = self.relays.get_mut(success.relay.as_str()) {
@@ -84,19 +86,24 @@ impl Tally {
         relays
     }
 
-    fn attempt(&mut self, attempt: &Attempt<'_>, at: Timestamp) {
-        let name = attempt.relay.as_str();
+    /// The relay, which failed at that moment; none beyond [`RELAYS`].
+    fn relay(&mut self, name: &str, at: Timestamp) -> Option<&mut Relay> {
         if !self.relays.contains_key(name) {
             if self.relays.len() >= RELAYS {
                 self.unlisted += 1;
-                return;
+                return None;
             }
             self.relays.insert(name.into(), Relay::seen(at));
         }
-        let Some(relay) = self.relays.get_mut(name) else { return };
+        let relay = self.relays.get_mut(name)?;
         relay.first = relay.first.min(at);
         relay.last = relay.last.max(at);
         relay.recovered = None;
+        Some(relay)
+    }
+
+    fn attempt(&mut self, attempt: &Attempt<'_>, at: Timestamp) {
+        let Some(relay) = self.relay(attempt.relay.as_str(), at) else { return };
         match attempt.fault {
             Fault::Software if attempt.counts() => relay.attempts += 1,
             Fault::Software => relay.permanent += 1,
@@ -116,6 +123,15 @@ impl Tally {
 }
 
 impl Relay {
+    fn add_address(&mut self, address: Option<IpAddr>) {
+        if let Some(address) = address
+            && self.addresses.len() < ADDRESSES
+            && !self.addresses.contains(&address)
+        {
+            self.addresses.push(address);
+        }
+    }
+
     fn add_reason(&mut self, reason: &str) {
         if self.reasons.len() < REASONS {
             self.reasons.push((reason.into(), 1));
@@ -129,6 +145,7 @@ impl Relay {
             permanent: 0,
             protocol: 0,
             config: 0,
+            replies: 0,
             handshake: 0,
             network: 0,
             reasons: Vec::new(),

@@ -65,7 +65,7 @@ pub(crate) fn judge(
     if let Some(at) = relay.recovered {
         return (Verdict::Recovered, format!("TLS worked at {at:.0}"));
     }
-    if relay.confirmed == 0 && relay.attempts > 0 {
+    if relay.confirmed == 0 && relay.replies == 0 && relay.attempts > 0 {
         let why = "no mail was stuck: another MX took it, or it was sent in clear";
         return (Verdict::NotStuck, why.to_owned());
     }

@@ -33,9 +33,14 @@ pub(crate) fn show(event: &Event<'_>) -> String {
         }
         What::Freed(f) => format!("freed {} {} {:?}", f.relay, f.queue_id, f.end),
         What::DaneWarning(relay) => format!("dane {relay}"),
-        What::ClientFailed(c) => {
-            format!("client failed {:?} {} {}", c.name.as_deref(), c.address, c.reason)
+        What::Reply(r) => {
+            let address = r.address.map_or_else(|| "-".to_owned(), |a| a.to_string());
+            format!("reply {} {address} {} {:?}", r.relay, r.by, r.recipients.list)
         }
+        What::ClientFailed(c, cause) => {
+            format!("client failed {:?} {} {}", c.name.as_deref(), c.address, cause.reason)
+        }
+        What::ClientDelivered(c) => format!("delivered {:?} {}", c.name.as_deref(), c.address),
         What::ClientSucceeded(c) => format!("client {:?} {}", c.name.as_deref(), c.address),
     };
     format!("{} {what}", event.pid)

@@ -109,7 +109,7 @@ fn with_entries(case: &Case<'_>, opinion: impl Fn(&Entries) -> Says) -> Says {
     }
 }
 
-fn quoted(hit: &Hit<'_>) -> Line {
+pub(crate) fn quoted(hit: &Hit<'_>) -> Line {
     let text = String::from_utf8_lossy(hit.raw);
     Line { number: hit.line_no, text: text.chars().take(QUOTED).collect::<String>().into() }
 }

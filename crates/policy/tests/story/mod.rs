@@ -14,6 +14,7 @@ use maillog::event::{
 };
 use maillog::relay::Relay;
 use maillog::stamp::Stamp;
+use policy::clients::{Became, ClientChange, ClientEdit, ClientNews};
 use policy::fact::{Answer, Fact, Ptr, PtrName, Question, Sts, Tlsa};
 use policy::input::{Change, Effect, Input, Look, MapState};
 use policy::life::Probed;
@@ -160,6 +161,7 @@ impl Story {
                 Change::Over(relay, keys, ending) => {
                     format!("over {relay}: {}: {ending:?}", list(keys))
                 }
+                Change::Client(address, change) => client(*address, change, self.now()),
                 Change::Raised(alarm) => format!("alarm: {}", alarm.says),
                 Change::Ended(about) => format!("alarm ended: {about:?}"),
             });
@@ -185,6 +187,29 @@ impl Story {
                 }
                 Effect::Flush(relay, ids) => {
                     self.told.push(format!("flush {relay} {}", ids.join(" ")));
+                }
+                Effect::ProveClient(address, name) => {
+                    let name = name.map_or(String::new(), |name| format!(" {name}"));
+                    self.told.push(format!("prove client {address}{name}"));
+                }
+                Effect::EditClient(ClientEdit::Add(address, managed)) => {
+                    let became = match (self.map_fails, self.dry_run) {
+                        (true, _) => Became::Failed("disk full".into()),
+                        (_, true) => Became::Withheld,
+                        _ => Became::Written,
+                    };
+                    self.told.push(format!(
+                        "+ {} until {}",
+                        managed.line(),
+                        managed.until.is_some()
+                    ));
+                    self.input(Input::Client(ClientNews::Map(address, became)));
+                }
+                Effect::EditClient(ClientEdit::Remove(address, entry)) => {
+                    self.told.push(format!("- {entry}"));
+                    if !self.map_fails {
+                        self.input(Input::Client(ClientNews::Map(address, Became::Removed)));
+                    }
                 }
                 Effect::Prove(relay, _) => self.told.push(format!("prove {relay}")),
                 Effect::Edit(edit) => {
@@ -241,6 +266,28 @@ impl fmt::Display for Story {
     }
 }
 
+/// What is told of a client.
+fn client(address: IpAddr, change: &ClientChange, now: Timestamp) -> String {
+    let what = match change {
+        ClientChange::Candidate(weight) => {
+            format!("candidate {} in {:#}", weight.stuck, weight.span)
+        }
+        ClientChange::Held(hold) => format!("held {hold}"),
+        ClientChange::Proposed(entry) => format!("proposed {entry}"),
+        ClientChange::Active(entry) => format!("active {entry}"),
+        ClientChange::Proven(proof) => format!("proof {proof:?}"),
+        ClientChange::Lifted(entry, until) => {
+            let days = (i64::from(*until) - now.as_second()) / 86_400;
+            format!("lifted {entry} for {days} days")
+        }
+        ClientChange::Replaced(entry) => format!("replaced {entry}"),
+        ClientChange::Wiped(entry) => format!("wiped {entry}"),
+        ClientChange::Expired(entry) => format!("expired {entry}"),
+        ClientChange::Cleared => "cleared".to_owned(),
+    };
+    format!("client {address}: {what}")
+}
+
 pub(crate) fn list(keys: &[access::key::Key]) -> String {
     keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
@@ -255,9 +302,10 @@ pub(crate) fn three(story: &mut Story) -> &mut Story {
 }
 
 pub(crate) fn entry(key: &str) -> access::managed::Managed {
+    let tagged: access::remedy::Tagged = key.parse().unwrap();
     access::managed::Managed {
-        remedy: access::remedy::Remedy::TryTls,
-        key: key.parse().unwrap(),
+        remedy: tagged.remedy,
+        key: tagged.key,
         relay: MX.into(),
         why: "3 stuck attempts".into(),
         since: Timestamp::from_second(1_800_000_000).unwrap(),

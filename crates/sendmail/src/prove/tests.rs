@@ -154,7 +154,7 @@ fn names_that_are_no_question() {
 #[test]
 fn addresses_as_sendmail_has_them() {
     fn check(address: &str, expect: &str) {
-        assert_eq!(target("x", address).server_addr(), expect);
+        assert_eq!(target("x", address).addr(), expect);
     }
     check("", "");
     check("192.0.2.1", "192.0.2.1");
@@ -178,4 +178,37 @@ proptest! {
             prop_assert!(target.name.bytes().all(harmless));
         }
     }
+}
+
+/// What sendmail 8.17.1.9 printed whose map had `Srv_Features:` entries for 192.0.2.50 and cl1.ptr.test (S); of the many
+/// look-ups some lines are left out.
+#[test]
+fn clients() {
+    let client = |name: Option<&str>, address: &str| {
+        Target::client(name, address.parse().expect("address")).expect("plain")
+    };
+    let targets = [
+        client(Some("x.ptr.test"), "192.0.2.50"),
+        client(Some("a.cl1.ptr.test"), "192.0.2.51"),
+        client(None, "192.0.2.52"),
+        client(None, "fd00:1ab::41"),
+    ];
+    let transcript = include_bytes!("../../testdata/bt-srv-features.txt");
+    let expect = [Proof::Matches, Proof::Matches, no_match("OK"), no_match("OK")];
+    assert_eq!(read(transcript, &targets, "exit status: 0"), expect);
+    assert_eq!(Target::client(Some("a b"), "192.0.2.1".parse().expect("address")), None);
+    assert_eq!(Target::client(Some("[a]"), "192.0.2.1".parse().expect("address")), None);
+}
+
+#[test]
+fn what_srv_features_returns() {
+    let check = |text: &str, expect: bool| {
+        let proof = judge(Side::Client, text.as_bytes(), None);
+        assert_eq!(proof == Proof::Matches, expect, "{text}: {proof:?}");
+    };
+    check("$# S", true);
+    check("$# V S", true);
+    check("$# s", false);
+    check("OK", false);
+    assert!(matches!(judge(Side::Client, b"$# TEMP", None), Proof::NoAnswer { .. }));
 }

@@ -1,0 +1,141 @@
+//! The receiving side: clients whose handshake with us breaks, and that would deliver if STARTTLS were not offered.
+//!
+//! Off unless [`crate::rules::Rules::receiving`] is set. A client has no more than an address that is certain, and anybody
+//! can connect and break a handshake: scanners do it all day. So a client counts only if it is a mail server by what it
+//! does: it has handed mail over to us before, or it keeps trying over hours; what speaks HTTP never counts. A message
+//! that comes in after all, or a handshake that succeeds, clears what was counted: then its mail gets through.
+//!
+//! The entry is `Srv_Features:<address> S`. sendmail confirms a PTR name itself and says so in the log, so nothing is asked
+//! of DNS. Who breaks his own handshakes turns TLS off for himself, and for whoever shares his address, and for nobody
+//! else; and there may be only so many entries, of both sides together.
+//!
+//! The module is closed in itself: its own table, its own way from evidence to entry, its own answers of the map. With the
+//! relays it shares rules, limits, the never-list, the host's own names and the admin's lines.
+
+mod client;
+mod guard;
+mod map;
+mod way;
+
+use std::net::IpAddr;
+
+use access::managed::Managed;
+use access::remedy::Tagged;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use self::client::{Client, Standing};
+pub(crate) use self::map::{hear, on_look};
+pub(crate) use self::way::{arm, on_event, resume, tick};
+use crate::evidence::Weight;
+use crate::hold::Hold;
+use crate::input::Proof;
+use crate::table::Table;
+
+/// The clients that are known, by address.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub(crate) table: Table<Client>,
+}
+
+/// What is to be done outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientEdit {
+    /// Write the entry for the client.
+    Add(IpAddr, Managed),
+    /// Take it out.
+    Remove(IpAddr, Tagged),
+}
+
+/// What became of an edit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Became {
+    /// The entry is in the file and in the map.
+    Written,
+    /// It is in neither any more.
+    Removed,
+    /// Dry run: it was shown and not written.
+    Withheld,
+    /// The admin has an entry of his own with this key; says which.
+    Contradicted(Box<str>),
+    /// The access file was changed by others since it was last looked at; it is as they left it.
+    Overtaken,
+    /// The map could not be changed; it is as before.
+    Failed(Box<str>),
+}
+
+/// What is learnt of a client's entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientNews {
+    /// What became of an edit.
+    Map(IpAddr, Became),
+    /// What sendmail says of the entry.
+    Proof(IpAddr, Proof),
+}
+
+/// Something that is so from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientChange {
+    /// It has passed the threshold.
+    Candidate(Weight),
+    /// A guard speaks.
+    Held(Hold),
+    /// Dry run: this entry would be written.
+    Proposed(Tagged),
+    /// It is in force.
+    Active(Tagged),
+    /// What the proof said.
+    Proven(Proof),
+    /// Somebody took it out by hand: it stays out until then, in seconds since 1970.
+    Lifted(Tagged, u32),
+    /// The admin has an entry of his own with this key: ours is not needed.
+    Replaced(Tagged),
+    /// Others rewrote the file and our block with it: it is to be put back.
+    Wiped(Tagged),
+    /// Its time is over: it is taken out, and TLS is offered again.
+    Expired(Tagged),
+    /// Mail came in, or a handshake succeeded: what was counted is void.
+    Cleared,
+}
+
+/// Which key is written for a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientKey {
+    /// The address.
+    #[default]
+    Address,
+    /// The PTR name where sendmail itself has confirmed it, and it covers no other host; else the address.
+    Name,
+}
+
+impl Clients {
+    pub(crate) fn new(cap: usize) -> Self {
+        Self { table: Table::new(cap) }
+    }
+
+    /// What is known of a client.
+    pub fn get(&self, address: IpAddr) -> Option<&Client> {
+        self.table.get(&text(address))
+    }
+
+    /// Entries in force, proposed, or on their way.
+    pub(crate) fn entries(&self) -> usize {
+        self.table.iter().filter(|(_, client)| client.standing.entry().is_some()).count()
+    }
+
+    /// The addresses of the clients that fit.
+    fn which(&self, fits: impl Fn(&Client) -> bool) -> Vec<IpAddr> {
+        let fitting = self.table.iter().filter(|(_, client)| fits(client));
+        fitting.filter_map(|(address, _)| address.parse().ok()).collect()
+    }
+}
+
+/// The name of a client's row: its address; IPv4 in IPv6 clothes is IPv4.
+fn text(address: IpAddr) -> String {
+    address.to_canonical().to_string()
+}
+
+fn moment(second: u32) -> Timestamp {
+    Timestamp::from_second(second.into()).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,130 @@
+//! What is known of one client, and how its entry stands. Kept small: anybody can connect from as many addresses as he
+//! has.
+
+use access::key::Key;
+use access::remedy::Tagged;
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::Evidence;
+use crate::hold::Hold;
+use crate::table::Row;
+
+/// One client.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// When it was last seen, in seconds since 1970.
+    pub(crate) seen: u32,
+    /// When it last handed a message over, to the hour, in seconds since 1970; 0 if never.
+    #[serde(default)]
+    pub(crate) delivered: u32,
+    /// When a handshake with it last succeeded, to the hour, in seconds since 1970; 0 if never.
+    #[serde(default)]
+    pub(crate) worked: u32,
+    /// Its PTR name, if sendmail has confirmed it.
+    #[serde(default)]
+    pub(crate) name: Option<Box<str>>,
+    /// Its broken handshakes.
+    pub(crate) evidence: Evidence,
+    /// How its entry stands.
+    #[serde(default)]
+    pub(crate) standing: Standing,
+    /// What it is held for, as it was told.
+    #[serde(skip)]
+    pub(crate) held: Option<Hold>,
+}
+
+/// How a client's entry stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// It has none.
+    #[default]
+    None,
+    /// Dry run: it was shown.
+    Proposed(Entry),
+    /// It is being written.
+    Writing(Entry),
+    /// It is in force.
+    Active(Entry),
+    /// Others wiped it away; it is to be put back.
+    Wiped(Entry),
+    /// It is to be taken out.
+    Removing(Entry),
+    /// Somebody took it out by hand: it stays out until then, in seconds since 1970.
+    Lifted(u32),
+}
+
+/// An entry `Srv_Features:<key> S`. Saved as a pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "(String, u32)", into = "(String, u32)")]
+pub struct Entry {
+    /// Its key.
+    pub(crate) key: Key,
+    /// When it ends, in seconds since 1970; 0 if it does not.
+    pub(crate) until: u32,
+}
+
+impl TryFrom<(String, u32)> for Entry {
+    type Error = access::key::Invalid;
+
+    fn try_from((key, until): (String, u32)) -> Result<Self, Self::Error> {
+        Ok(Self { key: key.parse()?, until })
+    }
+}
+
+impl From<Entry> for (String, u32) {
+    fn from(entry: Entry) -> Self {
+        (entry.key.to_string(), entry.until)
+    }
+}
+
+impl Entry {
+    /// Tag and key.
+    pub(crate) fn tagged(&self) -> Tagged {
+        Tagged::srv_features(self.key.clone())
+    }
+}
+
+impl Standing {
+    /// The entry that is in force, proposed, or on its way.
+    pub(crate) fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Proposed(entry)
+            | Self::Writing(entry)
+            | Self::Active(entry)
+            | Self::Wiped(entry) => Some(entry),
+            Self::None | Self::Removing(_) | Self::Lifted(_) => None,
+        }
+    }
+}
+
+impl Client {
+    /// Whether it is a mail server by what it has done: it handed mail over, or spoke TLS with us.
+    pub fn is_known(&self) -> bool {
+        self.delivered != 0 || self.worked != 0
+    }
+
+    /// How its entry stands.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// When it was last seen, in seconds since 1970.
+    pub fn last_seen(&self) -> u32 {
+        self.seen
+    }
+
+    /// Whether it must not be forgotten, whatever its age.
+    pub fn stays(&self) -> bool {
+        !matches!(self.standing, Standing::None | Standing::Proposed(_))
+    }
+}
+
+impl Row for Client {
+    fn last_seen(&self) -> u32 {
+        self.seen
+    }
+
+    fn must_stay(&self) -> bool {
+        self.stays()
+    }
+}

@@ -1,0 +1,133 @@
+//! What speaks against an entry for a client. The first that speaks decides; what could not be found out speaks too.
+//!
+//! No guard of DANE and MTA-STS is here: they are promises of receivers, and here we are the receiver.
+
+use std::net::IpAddr;
+
+use access::key::Key;
+use access::lookup::{Entries, Hit, Tag, lookup};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Client, moment};
+use crate::evidence::{Weight, seconds};
+use crate::fact::Answer;
+use crate::guard::quoted;
+use crate::hold::Hold;
+use crate::ring::HOUR;
+use crate::state::State;
+
+/// So many known clients must fail within an hour before their share says anything.
+const FEW: usize = 5;
+
+/// The first hold, if there is one.
+pub(super) fn against(
+    state: &State,
+    address: IpAddr,
+    client: &Client,
+    weight: Weight,
+    now: Timestamp,
+) -> Option<Hold> {
+    never(state, address, client)
+        .or_else(|| own_host(state, address, client))
+        .or_else(|| admins(state, address, client))
+        .or_else(|| worked_lately(state, client, now))
+        .or_else(|| own_fault(state, now))
+        .or_else(|| weak_evidence(state, weight))
+        .or_else(|| limits(state, now))
+}
+
+fn never(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {
+    let never = &state.rules.never;
+    let by_name = || client.name.as_deref().and_then(|name| never.covers_name(name));
+    never.covers_address(address).or_else(by_name).cloned().map(Hold::Never)
+}
+
+fn own_host(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {
+    if address.is_loopback() || address.is_unspecified() {
+        return Some(Hold::OwnHost(address.to_string().into()));
+    }
+    match &state.host.own {
+        Answer::Unknown(why) => Some(Hold::OwnHostUnknown(why.clone())),
+        Answer::Known(own) => {
+            client.name.clone().filter(|name| own.contains(name)).map(Hold::OwnHost)
+        }
+        Answer::NotAsked => None,
+    }
+}
+
+/// An entry of the admin's, whatever it says, is never merged with ours: it holds. So does one that requires TLS of the
+/// client: not offered any, it could deliver nothing.
+fn admins(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {
+    let entries = match &state.admin {
+        Answer::Known(entries) => entries,
+        Answer::Unknown(why) => return Some(Hold::AccessUnknown(why.clone())),
+        Answer::NotAsked => return None,
+    };
+    if let Some(hit) = found(entries, Tag::SrvFeatures, address, client) {
+        return Some(Hold::AdminSrvFeatures(quoted(&hit)));
+    }
+    found(entries, Tag::TlsClt, address, client).map(|hit| Hold::TlsClt(quoted(&hit)))
+}
+
+/// What sendmail would find for the client; where it has not confirmed a name, it takes the address in brackets for one.
+fn found<'a>(entries: &'a Entries, tag: Tag, address: IpAddr, client: &Client) -> Option<Hit<'a>> {
+    match client.name.as_deref() {
+        Some(name) => lookup(entries, tag, name, Some(address)),
+        None => lookup(entries, tag, &format!("[{}]", Key::Address(address)), Some(address)),
+    }
+}
+
+fn worked_lately(state: &State, client: &Client, now: Timestamp) -> Option<Hold> {
+    let guards = &state.rules.guards;
+    let at = moment(client.worked);
+    if client.worked == 0 || now.duration_since(at) > guards.trusted_for {
+        return None;
+    }
+    let failing = client.evidence.began().map_or(SignedDuration::ZERO, |began| {
+        SignedDuration::from_secs(i64::from(seconds(now)) - i64::from(began))
+    });
+    let wanted = guards.trusted_min_span;
+    (!guards.trusted_for.is_zero() && failing < wanted).then_some(Hold::ClientWorkedLately {
+        at,
+        failing,
+        wanted,
+    })
+}
+
+/// Whether it is us (our certificate, our ciphers): by known clients only, for strangers fail all day.
+fn own_fault(state: &State, now: Timestamp) -> Option<Hold> {
+    if let Some(alarm) = state.own_fault() {
+        return Some(Hold::OwnFault(alarm.says.clone()));
+    }
+    let guards = &state.rules.guards;
+    let lately = |second: u32| second != 0 && seconds(now).saturating_sub(second) < HOUR;
+    let (mut failing, mut working) = (0_usize, 0_usize);
+    for (_, client) in state.clients.table.iter().filter(|(_, client)| client.is_known()) {
+        if client.evidence.last().is_some_and(lately) {
+            failing += 1;
+        } else if lately(client.worked) {
+            working += 1;
+        }
+    }
+    let burst = usize::try_from(guards.burst_relays).unwrap_or(usize::MAX);
+    let most = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let share = most(failing) / most(failing + working).max(1.0);
+    let many = burst > 0 && failing >= burst;
+    let large = guards.burst_share > 0.0 && failing >= FEW && share > guards.burst_share;
+    (many || large).then(|| {
+        let known = failing + working;
+        let says = format!("within an hour {failing} of {known} known clients failed");
+        Hold::OwnFault(says.into())
+    })
+}
+
+fn weak_evidence(state: &State, weight: Weight) -> Option<Hold> {
+    let wanted = state.rules.guards.weak_min_span;
+    let Weight { stuck, span, strong, strong_enough, .. } = weight;
+    let holds = !wanted.is_zero() && !strong_enough && span < wanted;
+    holds.then_some(Hold::WeakEvidence { strong, stuck, span, wanted })
+}
+
+fn limits(state: &State, now: Timestamp) -> Option<Hold> {
+    state.limit(1, now)
+}

@@ -1,0 +1,169 @@
+//! What is learnt of the map about clients' entries. The file is the truth of what is in force; what others did to it
+//! means the same as for relays' entries (see [`crate::map`]).
+
+use std::net::IpAddr;
+
+use access::managed::Managed;
+use access::remedy::Remedy;
+use jiff::Timestamp;
+
+use super::client::Entry;
+use super::way::{hold_back, take_out, weigh};
+use super::{Became, Client, ClientChange, ClientNews, Standing, text};
+use crate::evidence::seconds;
+use crate::hold::Hold;
+use crate::input::{Change, Effect, Look, MapState, Proof};
+use crate::state::State;
+use crate::step::Outcome;
+
+/// Takes what became of an edit, or what sendmail says.
+pub(crate) fn hear(state: &mut State, news: ClientNews, now: Timestamp, outcome: &mut Outcome) {
+    match news {
+        ClientNews::Map(address, became) => on_answer(state, address, became, now, outcome),
+        ClientNews::Proof(address, proof) => on_proof(state, address, proof, outcome),
+    }
+}
+
+fn on_answer(
+    state: &mut State,
+    address: IpAddr,
+    became: Became,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let Some(client) = state.clients.table.get_mut(&text(address)) else { return };
+    let tell =
+        |outcome: &mut Outcome, change| outcome.changes.push(Change::Client(address, change));
+    let entry = match (&client.standing, &became) {
+        (Standing::Removing(_), Became::Removed) => {
+            client.standing = Standing::None;
+            return;
+        }
+        (Standing::Removing(_), _) => return, // Asked for again with the next tick.
+        (Standing::Writing(entry), _) => entry.clone(),
+        _ => return,
+    };
+    match became {
+        Became::Written => {
+            client.evidence.clear();
+            client.held = None;
+            tell(outcome, ClientChange::Active(entry.tagged()));
+            let name = client.name.clone();
+            client.standing = Standing::Active(entry);
+            outcome.effects.push(Effect::ProveClient(address, name));
+        }
+        Became::Withheld => {
+            tell(outcome, ClientChange::Proposed(entry.tagged()));
+            client.standing = Standing::Proposed(entry);
+        }
+        Became::Contradicted(line) => {
+            client.standing = Standing::None;
+            hold_back(state, address, Hold::Admins(line), outcome);
+        }
+        Became::Failed(why) => {
+            client.standing = Standing::None;
+            hold_back(state, address, Hold::MapFailed(why), outcome);
+        }
+        Became::Overtaken => {
+            client.standing = Standing::None;
+            weigh(state, address, now, outcome);
+        }
+        Became::Removed => client.standing = Standing::None,
+    }
+}
+
+fn on_proof(state: &mut State, address: IpAddr, proof: Proof, outcome: &mut Outcome) {
+    let change = ClientChange::Proven(proof.clone());
+    outcome.changes.push(Change::Client(address, change));
+    let Proof::Refuted(said) = proof else { return };
+    let standing = state.clients.get(address).map(|client| client.standing.clone());
+    if let Some(Standing::Active(entry)) = standing {
+        take_out(state, address, entry, outcome);
+    }
+    hold_back(state, address, Hold::Refuted(said), outcome);
+}
+
+/// Takes clients' entries out of a look at the file before the relays are compared with it, and compares them.
+pub(crate) fn on_look(
+    state: &mut State,
+    map: &mut MapState,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let (look, first) = match map {
+        MapState::Loaded(look) => (look, true),
+        MapState::Seen(look) => (look, false),
+        _ => return,
+    };
+    let is_clients = |entry: &Managed| entry.remedy == Remedy::SrvFeatures;
+    let (ours, relays) = std::mem::take(&mut look.ours).into_iter().partition(is_clients);
+    look.ours = relays;
+    compare(state, look, &ours, first, now, outcome);
+    if first {
+        adopt(state, ours);
+    }
+}
+
+fn compare(
+    state: &mut State,
+    look: &Look,
+    ours: &[Managed],
+    first: bool,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let until = seconds(now.saturating_add(state.rules.hold_off).unwrap_or(Timestamp::MAX));
+    let has_entry = |client: &Client| {
+        !matches!(client.standing, Standing::None | Standing::Proposed(_) | Standing::Lifted(_))
+    };
+    for address in state.clients.which(has_entry) {
+        let Some(client) = state.clients.table.get_mut(&text(address)) else { continue };
+        let is_there = |entry: &Entry| ours.iter().any(|managed| managed.key == entry.key);
+        let admins = |entry: &Entry| look.admins.exact(&entry.tagged()).is_some();
+        let mut tell = |change| outcome.changes.push(Change::Client(address, change));
+        match client.standing.clone() {
+            Standing::Active(entry) | Standing::Wiped(entry) if admins(&entry) => {
+                tell(ClientChange::Replaced(entry.tagged()));
+                client.standing = Standing::None;
+                if is_there(&entry) {
+                    take_out(state, address, entry, outcome);
+                }
+            }
+            Standing::Wiped(entry) if is_there(&entry) => client.standing = Standing::Active(entry),
+            Standing::Active(entry) if !is_there(&entry) => {
+                if !look.block && look.rest_changed {
+                    tell(ClientChange::Wiped(entry.tagged()));
+                    client.standing = Standing::Wiped(entry);
+                } else {
+                    tell(ClientChange::Lifted(entry.tagged(), until));
+                    client.evidence.clear();
+                    client.standing = Standing::Lifted(until);
+                }
+            }
+            // At the start: what became of an edit that was under way.
+            Standing::Writing(entry) if first => {
+                let written = is_there(&entry);
+                client.standing = if written { Standing::Active(entry) } else { Standing::None };
+            }
+            Standing::Removing(entry) if first && !is_there(&entry) => {
+                client.standing = Standing::None;
+            }
+            Standing::Removing(entry) if first => take_out(state, address, entry, outcome),
+            _ => {}
+        }
+    }
+}
+
+/// At the start: entries in the file that the ledger does not know are in force all the same.
+fn adopt(state: &mut State, ours: Vec<Managed>) {
+    for managed in ours {
+        state.note_made(managed.since);
+        let Ok(address) = managed.relay.parse::<IpAddr>() else { continue };
+        let client = state.clients.table.get_or_insert_with(&text(address), Client::default);
+        if matches!(client.standing, Standing::None | Standing::Proposed(_)) {
+            client.seen = client.seen.max(seconds(managed.since));
+            let until = managed.until.map_or(0, seconds);
+            client.standing = Standing::Active(Entry { key: managed.key, until });
+        }
+    }
+}

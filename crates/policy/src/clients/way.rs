@@ -1,0 +1,239 @@
+//! A client's way from broken handshakes to an entry.
+
+use std::net::IpAddr;
+
+use access::key::Key;
+use access::managed::Managed;
+use access::remedy::Remedy;
+use jiff::Timestamp;
+use maillog::event::{Cause, Client as Logged, What};
+use maillog::relay::is_plain_name;
+
+use super::client::Entry;
+use super::{Client, ClientChange, ClientEdit, ClientKey, Standing, guard, moment, text};
+use crate::evidence::{Strength, Weight, seconds};
+use crate::hold::Hold;
+use crate::input::{Change, Effect};
+use crate::ring::HOUR;
+use crate::rules::Rules;
+use crate::state::State;
+use crate::step::Outcome;
+
+/// What OpenSSL says of a client that speaks HTTP: a scanner, a browser.
+const HTTP: [&str; 2] = ["http request", "https proxy request"];
+
+/// Takes what the log says of clients.
+pub(crate) fn on_event(state: &mut State, what: &What<'_>, now: Timestamp, outcome: &mut Outcome) {
+    if state.rules.receiving.is_none() {
+        return;
+    }
+    match what {
+        What::ClientFailed(client, cause) => failed(state, client, cause, now, outcome),
+        What::ClientSucceeded(client) => {
+            gets_through(state, client.address, now, outcome, |client| &mut client.worked);
+        }
+        What::ClientDelivered(client) => {
+            gets_through(state, client.address, now, outcome, |client| &mut client.delivered);
+        }
+        _ => {}
+    }
+}
+
+fn failed(
+    state: &mut State,
+    logged: &Logged<'_>,
+    cause: &Cause<'_>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    if HTTP.contains(&&*cause.reason) {
+        return;
+    }
+    let window = state.rules.window;
+    let client = state.clients.table.get_or_insert_with(&text(logged.address), Client::default);
+    client.seen = client.seen.max(seconds(now));
+    client.evidence.add(now, None, Strength::of(Some(cause)), window);
+    let confirmed = logged.name.as_deref().filter(|_| !logged.may_be_forged);
+    let name = confirmed.filter(|name| is_plain_name(name)).map(str::to_ascii_lowercase);
+    client.name = name.map(Into::into);
+    if state.live {
+        weigh(state, logged.address, now, outcome);
+    }
+}
+
+/// TLS with it works, or its mail comes in without: nothing is wanted for it. The row is touched at most once an hour for
+/// it, since every message that comes in says so.
+fn gets_through(
+    state: &mut State,
+    address: IpAddr,
+    now: Timestamp,
+    outcome: &mut Outcome,
+    which: fn(&mut Client) -> &mut u32,
+) {
+    let (row, second) = (text(address), seconds(now));
+    if let Some(client) = state.clients.table.get(&row) {
+        let fresh = |mut client: Client| second < which(&mut client).saturating_add(HOUR);
+        if client.evidence.is_empty() && fresh(client.clone()) {
+            return;
+        }
+    }
+    let client = state.clients.table.get_or_insert_with(&row, Client::default);
+    client.seen = client.seen.max(second);
+    let last = which(client);
+    *last = second.max(*last);
+    if client.evidence.last().is_none_or(|last| last > second) {
+        return; // None, or of an older log: it failed after that.
+    }
+    client.evidence.clear();
+    client.held = None;
+    if let Standing::Proposed(_) = client.standing {
+        client.standing = Standing::None;
+    }
+    outcome.changes.push(Change::Client(address, ClientChange::Cleared));
+}
+
+/// Goes on with a client that has no entry, if there is enough against it.
+pub(super) fn weigh(state: &mut State, address: IpAddr, now: Timestamp, outcome: &mut Outcome) {
+    let Some(receiving) = state.rules.receiving.clone() else { return };
+    let row = text(address);
+    let Some(client) = state.clients.table.get(&row) else { return };
+    let idle = match client.standing {
+        Standing::None => true,
+        Standing::Lifted(until) => seconds(now) >= until,
+        _ => false,
+    };
+    if !idle || matches!(client.held, Some(Hold::Refuted(_))) {
+        return;
+    }
+    let mut client = client.clone();
+    let weight = weight(&state.rules, &mut client, receiving.min_span, now);
+    if !weight.enough {
+        return;
+    }
+    if client.held.is_none() {
+        outcome.changes.push(Change::Client(address, ClientChange::Candidate(weight)));
+    }
+    if let Some(hold) = guard::against(state, address, &client, weight, now) {
+        return hold_back(state, address, hold, outcome);
+    }
+    let until = now.saturating_add(receiving.ttl).unwrap_or(Timestamp::MAX);
+    let key = key(state, address, client.name.as_deref(), receiving.key);
+    let entry = Entry { key, until: seconds(until) };
+    let who = client.name.map_or(String::new(), |name| format!(" ({name})"));
+    let why =
+        format!("{} broken handshakes of a client within {:#}{who}", weight.stuck, weight.span);
+    write(state, address, entry, &why, now, outcome);
+}
+
+/// What counts against it: one that is known by its mail needs no more than a relay, a stranger must have tried for hours.
+fn weight(
+    rules: &Rules,
+    client: &mut Client,
+    min_span: jiff::SignedDuration,
+    now: Timestamp,
+) -> Weight {
+    if client.is_known() {
+        return client.evidence.weigh(rules, now);
+    }
+    let strict = Rules { min_span, ..rules.clone() };
+    client.evidence.weigh(&strict, now)
+}
+
+/// The key: the address, or a name that sendmail has confirmed and that covers nobody else.
+fn key(state: &State, address: IpAddr, name: Option<&str>, which: ClientKey) -> Key {
+    let covers = |name: &str| name.split('.').count() <= 2 || state.rules.never.has_below(name);
+    let name = name.filter(|name| which == ClientKey::Name && !covers(name));
+    name.and_then(|name| Key::name(name).ok()).unwrap_or(Key::Address(address.to_canonical()))
+}
+
+/// Has the entry written.
+pub(super) fn write(
+    state: &mut State,
+    address: IpAddr,
+    entry: Entry,
+    why: &str,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let Some(client) = state.clients.table.get_mut(&text(address)) else { return };
+    let managed = Managed {
+        remedy: Remedy::SrvFeatures,
+        key: entry.key.clone(),
+        relay: text(address).into(),
+        why: why.to_owned(),
+        since: Timestamp::from_second(now.as_second()).unwrap_or(now),
+        until: (entry.until != 0).then(|| moment(entry.until)),
+    };
+    client.standing = Standing::Writing(entry);
+    state.made.push_back(seconds(now));
+    outcome.effects.push(Effect::EditClient(ClientEdit::Add(address, managed)));
+}
+
+/// Holds it back, and says so if it is news.
+pub(super) fn hold_back(state: &mut State, address: IpAddr, hold: Hold, outcome: &mut Outcome) {
+    let Some(client) = state.clients.table.get_mut(&text(address)) else { return };
+    let told = client.held.replace(hold.clone()).is_some_and(|held| held.is_like(&hold));
+    if !told {
+        outcome.changes.push(Change::Client(address, ClientChange::Held(hold)));
+    }
+}
+
+/// Has the entry taken out.
+pub(super) fn take_out(state: &mut State, address: IpAddr, entry: Entry, outcome: &mut Outcome) {
+    let Some(client) = state.clients.table.get_mut(&text(address)) else { return };
+    let tagged = entry.tagged();
+    client.standing = Standing::Removing(entry);
+    outcome.effects.push(Effect::EditClient(ClientEdit::Remove(address, tagged)));
+}
+
+/// The log has been read up to its end: what was gathered is judged.
+pub(crate) fn resume(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    for address in state.clients.which(|client| !client.evidence.is_empty()) {
+        weigh(state, address, now, outcome);
+    }
+}
+
+/// What dry run has shown goes through the guards again.
+pub(crate) fn arm(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    for address in state.clients.which(|client| matches!(client.standing, Standing::Proposed(_))) {
+        if let Some(client) = state.clients.table.get_mut(&text(address)) {
+            client.standing = Standing::None;
+        }
+        weigh(state, address, now, outcome);
+    }
+}
+
+/// Time passed: entries end, what could not be taken out is asked for again, what was wiped away is put back.
+pub(crate) fn tick(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    let second = seconds(now);
+    let waits = |client: &Client| match &client.standing {
+        Standing::Active(entry) => entry.until != 0 && entry.until <= second,
+        Standing::Removing(_) | Standing::Wiped(_) => true,
+        Standing::Lifted(until) => *until <= second,
+        _ => false,
+    };
+    for address in state.clients.which(waits) {
+        let Some(client) = state.clients.get(address) else { continue };
+        match client.standing.clone() {
+            Standing::Active(entry) => {
+                let expired = ClientChange::Expired(entry.tagged());
+                outcome.changes.push(Change::Client(address, expired));
+                take_out(state, address, entry, outcome);
+            }
+            Standing::Removing(entry) => take_out(state, address, entry, outcome),
+            Standing::Wiped(entry) => {
+                let every = state.rules.put_back_every;
+                let lately = |last: Timestamp| last <= now && now.duration_since(last) < every;
+                if !state.put_back.is_some_and(lately) {
+                    let why = "put back after others rewrote the file";
+                    write(state, address, entry, why, now, outcome);
+                }
+            }
+            _ => {
+                if let Some(client) = state.clients.table.get_mut(&text(address)) {
+                    client.standing = Standing::None;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! Clients of ours: who counts, what holds, what is written, and what others do to it. And replies of relays.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
+mod story;
+
+use jiff::SignedDuration;
+use maillog::event::{Cause, CauseKind, Client, What};
+use maillog::relay::Relay;
+use maillog::reply::Reply;
+use policy::clients::{Client as Known, ClientKey, ClientNews};
+use policy::fact::Answer;
+use policy::host::Host;
+use policy::input::{Input, Look, MapState, Proof, Request};
+use policy::rules::{Receiving, Rules};
+use policy::state::State;
+use story::{Story, admin, entry};
+
+const ADDRESS: &str = "192.0.2.50";
+const ACTIVE: [&str; 4] = [
+    "client 192.0.2.50: candidate 3 in 6h",
+    "+ Srv_Features:192.0.2.50\tS until true",
+    "client 192.0.2.50: active Srv_Features:192.0.2.50",
+    "prove client 192.0.2.50 cl1.ptr.test",
+];
+
+fn rules() -> Rules {
+    Rules { receiving: Some(Receiving::default()), ..Rules::default() }
+}
+
+fn client(address: &str) -> Client<'static> {
+    let name = Some("cl1.ptr.test".into());
+    Client { name, address: address.parse().unwrap(), may_be_forged: false }
+}
+
+fn fails_with(story: &mut Story, address: &str, kind: CauseKind, reason: &'static str) {
+    story.event(What::ClientFailed(client(address), Cause { kind, reason: reason.into() }));
+}
+
+fn fails(story: &mut Story, address: &str) {
+    fails_with(story, address, CauseKind::Handshake, "wrong version number");
+}
+
+/// Three broken handshakes, the last so many minutes after the first.
+fn three(story: &mut Story, address: &str, span: i64) {
+    fails(story, address);
+    story.wait(span / 2);
+    fails(story, address);
+    story.wait(span - span / 2);
+    fails(story, address);
+}
+
+fn active() -> Story {
+    let mut story = Story::new(rules());
+    three(&mut story, ADDRESS, 360);
+    story.expect(&ACTIVE);
+    story
+}
+
+#[test]
+fn a_stranger_must_try_for_hours() {
+    let mut story = Story::new(rules());
+    three(&mut story, ADDRESS, 350);
+    story.expect(&[]).wait(10);
+    fails(&mut story, ADDRESS);
+    story.expect(&["client 192.0.2.50: candidate 4 in 6h", ACTIVE[1], ACTIVE[2], ACTIVE[3]]);
+    fails(&mut story, ADDRESS);
+    story.expect(&[]);
+}
+
+#[test]
+fn one_that_has_delivered_needs_no_more_than_a_relay() {
+    let mut story = Story::new(rules());
+    story.event(What::ClientDelivered(client(ADDRESS))).wait(60);
+    three(&mut story, ADDRESS, 30);
+    story.expect(&["client 192.0.2.50: candidate 3 in 30m", ACTIVE[1], ACTIVE[2], ACTIVE[3]]);
+}
+
+#[test]
+fn who_speaks_http_never_counts() {
+    let mut story = Story::new(rules());
+    for _ in 0..10 {
+        fails_with(&mut story, ADDRESS, CauseKind::Handshake, "http request");
+        fails_with(&mut story, ADDRESS, CauseKind::Handshake, "https proxy request");
+        story.wait(60);
+    }
+    story.expect(&[]);
+    assert!(story.state.clients().get(ADDRESS.parse().unwrap()).is_none());
+}
+
+#[test]
+fn off_means_that_nothing_is_known() {
+    let mut story = Story::new(Rules::default());
+    three(&mut story, ADDRESS, 360);
+    story.event(What::ClientDelivered(client(ADDRESS))).expect(&[]);
+    assert!(story.state.clients().get(ADDRESS.parse().unwrap()).is_none());
+}
+
+#[test]
+fn who_gets_through_needs_nothing() {
+    type Through = fn(Client<'static>) -> What<'static>;
+    for through in [What::ClientDelivered as Through, What::ClientSucceeded] {
+        let mut story = Story::new(rules());
+        fails(&mut story, ADDRESS);
+        story.wait(180);
+        fails(&mut story, ADDRESS);
+        story.wait(1).event(through(client(ADDRESS)));
+        story.expect(&["client 192.0.2.50: cleared"]).wait(179);
+        fails(&mut story, ADDRESS);
+        story.expect(&[]);
+    }
+}
+
+#[test]
+fn one_whose_tls_worked_lately_must_fail_for_days() {
+    let mut story = Story::new(rules());
+    story.event(What::ClientSucceeded(client(ADDRESS))).wait(60);
+    three(&mut story, ADDRESS, 360);
+    let worked = "held TLS with the client worked at 2027-01-15T08:00:00Z; it must fail for 72h without a success, so far 6h";
+    story
+        .expect(&["client 192.0.2.50: candidate 3 in 6h", &format!("client 192.0.2.50: {worked}")]);
+    for _ in 0..6 {
+        story.wait(660);
+        fails(&mut story, ADDRESS);
+    }
+    story.expect(&ACTIVE[1..]);
+}
+
+#[test]
+fn resets_are_weak() {
+    let mut story = Story::new(rules());
+    story.event(What::ClientDelivered(client(ADDRESS))).wait(60);
+    for _ in 0..3 {
+        fails_with(&mut story, ADDRESS, CauseKind::Network, "unexpected eof while reading");
+        story.wait(60);
+    }
+    let told = story.told.join("\n");
+    assert!(told.contains("held only 0 of 3 attempts are more than resets"), "{told}");
+}
+
+/// What the admin, the config or the host itself says holds; each is told with the fact that it rests on.
+#[test]
+fn guards() {
+    let check = |prepare: &dyn Fn(&mut State), address: &str, says: &str| {
+        let mut story = Story::new(rules());
+        prepare(&mut story.state);
+        three(&mut story, address, 360);
+        let told = story.told.join("\n");
+        assert!(told.contains(says) && !told.contains('+'), "{says}: {told}");
+    };
+    let admins = |text: &'static str| move |s: &mut State| s.set_admin(Answer::Known(admin(text)));
+    for line in [
+        "Srv_Features:192.0.2.50 V",
+        "Srv_Features:192.0.2 S",
+        "Srv_Features:cl1.ptr.test s",
+        "Srv_Features:ptr.test V",
+        "srv_features: V",
+    ] {
+        let text: &'static str = Box::leak(format!("# x\n{line}\n").into_boxed_str());
+        let says = format!(
+            "the admin's own Srv_Features: entry covers it: line 2 of the access file says {line:?}"
+        );
+        check(&admins(text), ADDRESS, &says);
+    }
+    check(
+        &admins("TLS_Clt:192.0.2.50 ENCR:112\n"),
+        ADDRESS,
+        "TLS is required of the client: line 1",
+    );
+    check(
+        &|s| s.set_admin(Answer::Unknown("no right".into())),
+        ADDRESS,
+        "the access file is unknown: no right",
+    );
+    let never = |item: &'static str| {
+        move |s: &mut State| {
+            let never = policy::never::NeverList(vec![item.parse().unwrap()]);
+            s.set_rules(Rules { never, ..rules() });
+        }
+    };
+    check(&never("192.0.2.0/24"), ADDRESS, "the never-list has 192.0.2.0/24");
+    check(&never("ptr.test"), ADDRESS, "the never-list has ptr.test");
+    check(&never("10.0.0.0/8"), "127.0.0.5", "127.0.0.5 is this host's own name");
+    let own = |s: &mut State| {
+        let own = Answer::Known(["cl1.ptr.test".into()].into());
+        s.set_host(Host { own, ..Host::NOT_ASKED });
+    };
+    check(&own, ADDRESS, "cl1.ptr.test is this host's own name");
+    let unknown = |s: &mut State| {
+        s.set_host(Host { own: Answer::Unknown("no cf".into()), ..Host::NOT_ASKED });
+    };
+    check(&unknown, ADDRESS, "this host's own names are unknown: no cf");
+    let full = |s: &mut State| {
+        let guards = policy::rules::Guards { max_per_hour: 1, ..Default::default() };
+        s.set_rules(Rules { guards, ..rules() });
+        s.note_made("2027-01-15T13:30:00Z".parse().unwrap());
+    };
+    check(&full, ADDRESS, "1 entries were made within an hour");
+    let forged = |s: &mut State| s.set_admin(Answer::Known(admin("Srv_Features:192.0.3 S\n")));
+    let mut story = Story::new(rules());
+    forged(&mut story.state);
+    three(&mut story, ADDRESS, 360);
+    story.expect(&ACTIVE);
+}
+
+/// Known clients that fail together: it is our certificate, and no client's fault.
+#[test]
+fn many_at_once_are_our_own_fault() {
+    let mut story = Story::new(rules());
+    for n in 1..=6 {
+        story.event(What::ClientDelivered(client(&format!("192.0.2.{n}"))));
+    }
+    story.wait(60);
+    for _ in 0..3 {
+        for n in 1..=6 {
+            fails(&mut story, &format!("192.0.2.{n}"));
+        }
+        story.wait(20);
+    }
+    let told = std::mem::take(&mut story.told).join("\n");
+    assert!(
+        told.contains("held the fault seems to be ours: within an hour 6 of 6 known"),
+        "{told}"
+    );
+    assert!(!told.contains('+'), "{told}");
+    // Strangers fail all day, and say nothing of us.
+    let mut story = Story::new(rules());
+    for n in 1..=30 {
+        fails(&mut story, &format!("192.0.2.{n}"));
+    }
+    story.event(What::ClientDelivered(client("192.0.2.99"))).wait(1);
+    three(&mut story, "192.0.2.99", 30);
+    let told = story.told.join("\n");
+    assert!(told.contains("active Srv_Features:192.0.2.99"), "{told}");
+}
+
+#[test]
+fn keys() {
+    let check =
+        |name: &'static str, may_be_forged: bool, address: &str, key: ClientKey, expect: &str| {
+            let receiving = Some(Receiving { key, ..Receiving::default() });
+            let mut story = Story::new(Rules { receiving, ..Rules::default() });
+            for _ in 0..3 {
+                let address = address.parse().unwrap();
+                let client = Client { name: Some(name.into()), address, may_be_forged };
+                let cause = Cause { kind: CauseKind::Handshake, reason: "x".into() };
+                story.event(What::ClientFailed(client, cause)).wait(180);
+            }
+            let told = story.told.join("\n");
+            assert!(told.contains(&format!("+ Srv_Features:{expect}\tS")), "{expect}: {told}");
+        };
+    use ClientKey::{Address, Name};
+    check("cl1.ptr.test", false, ADDRESS, Address, ADDRESS);
+    check("CL1.ptr.test", false, ADDRESS, Name, "cl1.ptr.test");
+    check("cl1.ptr.test", true, ADDRESS, Name, ADDRESS);
+    check("ptr.test", false, ADDRESS, Name, ADDRESS);
+    check("a b.ptr.test", false, ADDRESS, Name, ADDRESS);
+    check("[192.0.2.9]", false, ADDRESS, Name, ADDRESS);
+    check("cl1.ptr.test", false, "fd00:1ab::41", Address, "IPv6:fd00:1ab:0:0:0:0:0:41");
+    check("cl1.ptr.test", false, "::ffff:192.0.2.50", Address, ADDRESS);
+}
+
+#[test]
+fn its_time_ends_and_tls_is_offered_again() {
+    let mut story = active();
+    story.wait(30 * 24 * 60 - 1).input(Input::Tick).expect(&[]);
+    let expired = "client 192.0.2.50: expired Srv_Features:192.0.2.50";
+    story.wait(1).input(Input::Tick).expect(&[expired, "- Srv_Features:192.0.2.50"]);
+    story.wait(1).input(Input::Tick).expect(&[]);
+    three(&mut story, ADDRESS, 360);
+    story.expect(&ACTIVE);
+}
+
+#[test]
+fn what_cannot_be_taken_out_is_asked_for_again() {
+    let mut story = active();
+    story.map_fails = true;
+    story.wait(30 * 24 * 60).input(Input::Tick);
+    story.wait(1).input(Input::Tick);
+    story.map_fails = false;
+    story.wait(1).input(Input::Tick).wait(1).input(Input::Tick);
+    let out = "- Srv_Features:192.0.2.50";
+    story.expect(&["client 192.0.2.50: expired Srv_Features:192.0.2.50", out, out, out]);
+}
+
+fn look(ours: &[&str], block: bool, rest_changed: bool, admins: &str) -> Look {
+    let ours = ours.iter().map(|key| entry(key)).collect();
+    Look { ours, block, rest_changed, admins: admin(admins) }
+}
+
+#[test]
+fn what_others_do_to_the_entry() {
+    const OURS: &str = "Srv_Features:192.0.2.50";
+    let seen = |story: &mut Story, look| {
+        story.input(Input::Map(MapState::Seen(look)));
+    };
+    let mut story = active();
+    seen(&mut story, look(&[OURS], true, true, ""));
+    story.expect(&[]);
+    seen(&mut story, look(&[], true, false, ""));
+    story.expect(&["client 192.0.2.50: lifted Srv_Features:192.0.2.50 for 30 days"]);
+    three(&mut story, ADDRESS, 360);
+    story.expect(&[]);
+
+    let mut story = active();
+    seen(&mut story, look(&[OURS], true, true, "Srv_Features:192.0.2.50 V\n"));
+    story.expect(&[
+        "client 192.0.2.50: replaced Srv_Features:192.0.2.50",
+        "- Srv_Features:192.0.2.50",
+    ]);
+
+    let mut story = active();
+    seen(&mut story, look(&[], false, true, ""));
+    story.expect(&["client 192.0.2.50: wiped Srv_Features:192.0.2.50"]).wait(1).input(Input::Tick);
+    story.expect(&ACTIVE[1..]);
+}
+
+/// An entry of a client is nothing to a relay at the same address, and the other way round.
+#[test]
+fn the_two_sides_do_not_meet() {
+    let mut story = active();
+    let both = look(&["Srv_Features:192.0.2.50", "192.0.2.50"], true, false, "");
+    story.input(Input::Map(MapState::Loaded(both))).expect(&[]);
+    let only_try_tls = look(&["192.0.2.50"], true, false, "");
+    story.input(Input::Map(MapState::Seen(only_try_tls)));
+    story.expect(&["client 192.0.2.50: lifted Srv_Features:192.0.2.50 for 30 days"]);
+}
+
+#[test]
+fn dry_run_shows_it_and_arming_writes_it() {
+    let mut story = Story::new(rules());
+    story.dry_run = true;
+    three(&mut story, ADDRESS, 360);
+    story.expect(&[ACTIVE[0], ACTIVE[1], "client 192.0.2.50: proposed Srv_Features:192.0.2.50"]);
+    story.dry_run = false;
+    story.input(Input::Request(Request::Arm)).expect(&ACTIVE);
+}
+
+#[test]
+fn a_proof_that_refutes_takes_it_out() {
+    let mut story = active();
+    let proof = Proof::Refuted("OK".into());
+    story.input(Input::Client(ClientNews::Proof(ADDRESS.parse().unwrap(), proof)));
+    story.expect(&[
+        r#"client 192.0.2.50: proof Refuted("OK")"#,
+        "client 192.0.2.50: held sendmail was asked and does not act on the entry: OK",
+        "- Srv_Features:192.0.2.50",
+    ]);
+    three(&mut story, ADDRESS, 360);
+    story.expect(&[]);
+}
+
+/// Saved, restored, read on.
+#[test]
+fn over_a_restart() {
+    let mut story = Story::new(rules());
+    story.state = State::restored(rules(), [], []);
+    story.input(Input::Map(MapState::Loaded(look(&[], false, false, ""))));
+    three(&mut story, ADDRESS, 360);
+    story.expect(&[]); // Not judged while what was written before the start is read.
+    let saved = story.state.unsaved().clients;
+    let text = serde_json::to_string(saved[0].1.as_ref().unwrap()).unwrap();
+    let known: Known = serde_json::from_str(&text).unwrap();
+    story.state = State::restored(rules(), [], []).with_clients([(ADDRESS.into(), known)]);
+    assert!(story.state.unsaved().clients.is_empty());
+    story.input(Input::Map(MapState::Loaded(look(&[], false, false, ""))));
+    story.input(Input::Request(Request::Resume)).expect(&ACTIVE);
+    let known = story.state.unsaved().clients.remove(0).1.unwrap();
+    let known: Known = serde_json::from_str(&serde_json::to_string(&known).unwrap()).unwrap();
+    assert!(known.stays());
+    story.state = State::restored(rules(), [], []).with_clients([(ADDRESS.into(), known)]);
+    story.input(Input::Map(MapState::Loaded(look(&["Srv_Features:192.0.2.50"], true, false, ""))));
+    story.expect(&[]).wait(30 * 24 * 60).input(Input::Tick);
+    story.expect(&[
+        "client 192.0.2.50: expired Srv_Features:192.0.2.50",
+        "- Srv_Features:192.0.2.50",
+    ]);
+}
+
+/// Strangers come and go; the table is bounded, and what has an entry stays.
+#[test]
+fn a_flood_of_strangers_is_bounded() {
+    let receiving = Some(Receiving { max_clients: 100, ..Receiving::default() });
+    let mut story = Story::new(Rules { receiving, ..Rules::default() });
+    three(&mut story, ADDRESS, 360);
+    for n in 0..2000 {
+        story.wait(1);
+        fails(&mut story, &format!("10.0.{}.{}", n / 250, n % 250));
+    }
+    let clients = story.state.clients();
+    assert!(clients.get(ADDRESS.parse().unwrap()).is_some());
+    let left = (0..2000).filter(|n| {
+        clients.get(format!("10.0.{}.{}", n / 250, n % 250).parse().unwrap()).is_some()
+    });
+    assert!(left.count() <= 101);
+}
+
+fn reply(story: &mut Story, relay: &str, counts: bool) {
+    let relay = Relay::parse(relay.as_bytes()).unwrap();
+    let address = Some("192.0.2.1".parse().unwrap());
+    let recipients = Default::default();
+    story.event(What::Reply(Box::new(Reply {
+        relay,
+        address,
+        by: "x".into(),
+        counts,
+        recipients,
+    })));
+}
+
+/// A relay's own words lead to an entry as stuck attempts do, as weak evidence, and for that relay alone.
+#[test]
+fn replies_count_as_weak_evidence() {
+    let mut story = Story::new(Rules::default());
+    for _ in 0..3 {
+        reply(&mut story, story::MX, true);
+        reply(&mut story, "other.example.org", false);
+        story.wait(60);
+    }
+    let told = std::mem::take(&mut story.told).join("\n");
+    assert!(told.contains("candidate mx.example.org: 3 in 2h"), "{told}");
+    assert!(told.contains("held mx.example.org: only 0 of 3 attempts are more"), "{told}");
+    assert!(!told.contains("other"), "{told}");
+    story.wait(240);
+    reply(&mut story, story::MX, true);
+    story.expect(&[story::ASK]).ptr("192.0.2.1", "");
+    let told = story.told.join("\n");
+    assert!(told.contains("active mx.example.org: 192.0.2.1"), "{told}");
+}
+
+/// A line that ends a stuck attempt and matches a pattern too is one attempt.
+#[test]
+fn a_reply_beside_an_attempt_counts_once() {
+    let mut story = Story::new(Rules { min_span: SignedDuration::ZERO, ..Rules::default() });
+    for _ in 0..2 {
+        story.stuck(story::MX, "192.0.2.1");
+        reply(&mut story, story::MX, true);
+        story.wait(15);
+    }
+    story.expect(&[]);
+}

@@ -1,0 +1,58 @@
+//! The same for clients of ours.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use ledger::Happening;
+use policy::clients::ClientChange;
+use tracing::{debug, info, warn};
+
+use super::moment;
+use crate::output::Safe;
+use crate::remembered::CLIENT;
+
+/// Logs a change. Foreign text is escaped.
+pub(super) fn log(client: IpAddr, change: &ClientChange) {
+    match change {
+        ClientChange::Candidate(weight) => {
+            info!(%client, broken = weight.stuck, span = format!("{:#}", weight.span), "candidate");
+        }
+        ClientChange::Held(hold) => warn!(%client, reason = %Safe(&hold.to_string()), "held"),
+        ClientChange::Proposed(entry) => info!(%client, entry = entry.line(), "proposed"),
+        ClientChange::Active(entry) => info!(%client, entry = entry.line(), "active"),
+        ClientChange::Proven(proof) => info!(%client, ?proof, "proof"),
+        ClientChange::Lifted(entry, _) => info!(%client, %entry, "lifted by hand; it stays out"),
+        ClientChange::Replaced(entry) => {
+            info!(%client, %entry, "the admin's own entry replaces ours");
+        }
+        ClientChange::Wiped(entry) => {
+            warn!(%client, %entry, "others rewrote the file; to be put back");
+        }
+        ClientChange::Expired(entry) => {
+            info!(%client, %entry, "its time is over; STARTTLS is offered again");
+        }
+        ClientChange::Cleared => debug!(%client, "its mail gets through; the count is cleared"),
+    }
+}
+
+/// The change as a row of the history; none for what happens all the time.
+pub(super) fn of(client: IpAddr, change: &ClientChange, at: Timestamp) -> Option<Happening> {
+    let (what, detail) = match change {
+        ClientChange::Candidate(weight) => {
+            ("candidate", format!("{} broken within {:#}", weight.stuck, weight.span))
+        }
+        ClientChange::Held(hold) => ("held", hold.to_string()),
+        ClientChange::Proposed(entry) => ("proposed", entry.to_string()),
+        ClientChange::Active(entry) => ("active", entry.to_string()),
+        ClientChange::Proven(proof) => ("proof", format!("{proof:?}")),
+        ClientChange::Lifted(entry, until) => {
+            ("lifted", format!("{entry} until {}", moment(*until)))
+        }
+        ClientChange::Replaced(entry) => ("replaced", entry.to_string()),
+        ClientChange::Wiped(entry) => ("wiped", entry.to_string()),
+        ClientChange::Expired(entry) => ("expired", entry.to_string()),
+        ClientChange::Cleared => return None,
+    };
+    let relay = Some(format!("{CLIENT}{client}"));
+    Some(Happening { at, relay, what: what.to_owned(), detail })
+}
