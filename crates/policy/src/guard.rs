@@ -182,6 +182,12 @@ pub(crate) fn against_return(state: &State, relay: &Relay<'_>, now: Timestamp) -
     })
 }
 
+/// Whether the relay is none that anybody should knock at: on the never-list, or this host itself.
+pub(crate) fn is_off_limits(state: &State, relay: &Relay<'_>, now: Timestamp) -> bool {
+    let case = Case { state, relay, asked: &Asked::default(), now };
+    [words::never, words::own_host].into_iter().any(|rule| matches!(rule(&case), Says::Holds(_)))
+}
+
 /// The hold with which mail would bounce or be stuck all the same, if there is one: for entries that are in force.
 pub(crate) fn requires_tls(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<Hold> {
     let case = Case { state, relay, asked: &Asked::default(), now };

@@ -288,6 +288,7 @@ pub(crate) fn over(
     record.clear_evidence();
     let standing = record.standing();
     let keys = std::mem::take(&mut standing.active);
+    standing.since = 0;
     standing.probation = standing.life.take().map(|l| Probation::begin(l.doubled(), seconds(now)));
     let relay = relay.clone().into_owned();
     outcome.changes.push(Change::Over(relay.clone(), keys.clone(), ending));

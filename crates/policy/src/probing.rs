@@ -12,6 +12,7 @@ use maillog::relay::Relay;
 
 use crate::candidate::{self, relays};
 use crate::evidence::{Strength, seconds};
+use crate::guard::{against_return, is_off_limits};
 use crate::input::{Change, Edit, Effect, Ending};
 use crate::life::{Life, Next, Probed};
 use crate::map;
@@ -31,7 +32,10 @@ pub(crate) fn begin(state: &mut State, relay: &Relay<'_>, strength: Strength, no
     let failures = state.rules.failures;
     let Some(record) = state.relays.get(relay.as_str()) else { return };
     let waits = record.is_decided() || record.probes().is_some() || !record.is_open(now);
-    if waits || state.relays.iter().filter(|(_, other)| other.probes().is_some()).count() >= MOST {
+    if waits || is_off_limits(state, relay, now) {
+        return;
+    }
+    if state.relays.iter().filter(|(_, other)| other.probes().is_some()).count() >= MOST {
         return;
     }
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
@@ -150,8 +154,11 @@ pub(crate) fn on_probed(
     }
 }
 
-/// The entries stand for another term: their comments say so.
+/// The entries stand for another term, if nothing speaks against them by now: their comments say so.
 fn renew(state: &mut State, relay: &Relay<'static>, now: Timestamp, outcome: &mut Outcome) {
+    if let Some(hold) = against_return(state, relay, now) {
+        return map::withdraw(state, relay, hold, now, outcome);
+    }
     let Some(record) = state.relays.get(relay.as_str()) else { return };
     let Some(life) = record.life() else { return };
     let keys = record.active().to_vec();

@@ -7,9 +7,11 @@ mod story;
 use jiff::SignedDuration;
 use maillog::event::{CauseKind, End, Freed, TryTls, What};
 use maillog::relay::Relay;
-use policy::input::{Input, Proof, Request};
+use policy::fact::Answer;
+use policy::host::Host;
+use policy::input::{Input, MapState, Proof, Request};
 use policy::rules::{Life, Rules};
-use story::{MX, Story, active, reload};
+use story::{MX, Story, active, admin, look, reload};
 
 const DAY: i64 = 24 * 60;
 const PROBE: &str = "probe mx.example.org [192.0.2.1]";
@@ -241,6 +243,27 @@ fn probes_pass_no_guard() {
         story.state.set_rules(Rules { probe: false, ..Rules::default() });
     };
     assert_eq!(with_probes(|_| "not-tls", off), None);
+}
+
+#[test]
+fn nobody_knocks_at_the_never_list_or_at_ourselves() {
+    let mut story = Story::new(Rules::default());
+    let own = Answer::Known(["mx.own.example".into()].into());
+    story.state.set_host(Host { own, ..Host::NOT_ASKED });
+    story.stuck(MX, "127.0.0.9").stuck("mx.own.example", "192.0.2.1").tick(20);
+    story.expect(&[]);
+}
+
+#[test]
+fn nothing_is_renewed_against_the_admins_new_entry() {
+    let mut story = kept();
+    story.tick(30 * DAY).told.clear();
+    let mut there = look(&["192.0.2.1"], true, true, &[]);
+    there.admins = admin("Try_TLS:example.org YES\n");
+    story.input(Input::Map(MapState::Seen(there))).expect(&[]);
+    story.probed(MX, "not-tls");
+    assert!(story.told[1].starts_with("held mx.example.org: the admin's own entry"), "{story}");
+    assert!(story.told.contains(&"edit + -192.0.2.1".to_owned()), "{story}");
 }
 
 #[test]

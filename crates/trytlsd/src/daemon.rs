@@ -39,9 +39,8 @@ use crate::happening;
 use crate::host::Host;
 use crate::mapper::{Mapper, News, Order, Tools};
 use crate::output::{Safe, print};
-use crate::probe;
 use crate::reader::{Heard, Reader, Sighting};
-use crate::watcher::{STEP, Watcher};
+use crate::watcher::Watcher;
 
 /// How often the heart is told that time passes.
 const TICK: Duration = Duration::from_secs(5);
@@ -144,7 +143,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         look_for_requests: false,
         resolver: Arc::new(Resolver::new(config.resolver())),
         asks: JoinSet::new(),
-        watcher: Arc::new(Watcher::new(probe::settings(&config, STEP).0)),
+        watcher: Arc::new(Watcher::new(&config)),
         probes: JoinSet::new(),
         flusher: Flusher::new(&config),
         hosts: JoinSet::new(),
@@ -445,6 +444,7 @@ impl Daemon {
             dry_run = true;
         }
         self.state.set_rules(config.rules());
+        self.watcher = Arc::new(Watcher::new(&config));
         let was_dry = std::mem::replace(&mut self.dry_run, dry_run);
         info!(
             dry_run = self.dry_run,

@@ -10,14 +10,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::Config;
 use facts::Resolver;
 use maillog::relay::{Form, Relay};
 use policy::fact::{Answer, Fact, Question};
 use policy::life::Probed;
+use policy::never::NeverList;
 use prober::{Diagnosis, HostName, SMTP, Settings, Stage, Target, Verdict, glance};
 use tokio::sync::Semaphore;
 
 use crate::clock;
+use crate::probe;
 
 /// Relays that are probed at the same time.
 const AT_ONCE: usize = 8;
@@ -26,17 +29,21 @@ const AT_ONCE: usize = 8;
 const MOST_ADDRESSES: usize = 8;
 
 /// The longest that each step of a conversation may take: a peer that needs longer fails with a queue that is busy, too.
-pub(crate) const STEP: Duration = Duration::from_secs(30);
+const STEP: Duration = Duration::from_secs(30);
 
 /// Who probes.
 pub(crate) struct Watcher {
     settings: Settings,
+    /// Where nobody knocks, wherever a name may lead.
+    never: NeverList,
     turns: Semaphore,
 }
 
 impl Watcher {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, turns: Semaphore::new(AT_ONCE) }
+    /// As the config says.
+    pub(crate) fn new(config: &Config) -> Self {
+        let settings = probe::settings(config, STEP).0;
+        Self { settings, never: config.rules().never, turns: Semaphore::new(AT_ONCE) }
     }
 
     /// Probes the relay at the addresses, or at those of its name if there are none.
@@ -63,6 +70,7 @@ impl Watcher {
                 addresses = found;
             }
         }
+        addresses.retain(|address| self.never.covers_address(*address).is_none());
         let mut found = Probed::Unreached;
         for address in addresses.into_iter().take(MOST_ADDRESSES) {
             let target = Target { host: host.clone(), address, port: SMTP };
