@@ -68,7 +68,7 @@ fn every_failure_of_the_real_logs_is_found_and_none_invented() {
         ("dropafter.log", &[]),
         ("s450.log", &[]),
         ("s454.log", &[]),
-        ("gw450.log", &[]),
+        ("gw450.log", &[("gw450.mx.test", 0, 0)]), // replies are no attempts
         ("server-garbage.log", &[]),
         ("server-garbage-noptr.log", &[]),
         ("server-good.log", &[]),
