@@ -25,8 +25,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{Client, Standing};
-pub(crate) use self::map::{hear, on_look};
-pub(crate) use self::way::{arm, on_event, resume, tick};
+pub(crate) use self::map::{go_on, hear, on_look};
+pub(crate) use self::way::{arm, on_event, resume, retry, tick};
 use crate::evidence::Weight;
 use crate::hold::Hold;
 use crate::input::Proof;
@@ -92,6 +92,10 @@ pub enum ClientChange {
     Replaced(Tagged),
     /// Others rewrote the file and our block with it: it is to be put back.
     Wiped(Tagged),
+    /// It was put back after others rewrote the file.
+    PutBack(Tagged),
+    /// It was in force and is taken out, since something speaks against it now.
+    Withdrawn(Tagged, Hold),
     /// Its time is over: it is taken out, and TLS is offered again.
     Expired(Tagged),
     /// Mail came in, or a handshake succeeded: what was counted is void.

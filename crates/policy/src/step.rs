@@ -16,7 +16,7 @@ use maillog::reply::Reply;
 
 use crate::evidence::{Strength, seconds};
 use crate::hold::Hold;
-use crate::input::{Change, Effect, Input, Request};
+use crate::input::{Change, Effect, Input, MapState, Request};
 use crate::record::{Record, Work};
 use crate::rules::Rules;
 use crate::state::State;
@@ -38,8 +38,12 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
         Input::Event(event) => on_event(state, event, now, &mut outcome),
         Input::Fact(fact) => candidate::on_fact(state, &fact, now, &mut outcome),
         Input::Map(mut found) => {
+            let looked = matches!(found, MapState::Loaded(_) | MapState::Seen(_));
             clients::on_look(state, &mut found, now, &mut outcome);
             map::on_map(state, found, now, &mut outcome);
+            if looked {
+                clients::go_on(state, now, &mut outcome);
+            }
         }
         Input::Client(news) => clients::hear(state, news, now, &mut outcome),
         Input::Proof(relay, proof) => map::on_proof(state, relay, proof, now, &mut outcome),
@@ -68,6 +72,8 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
                 map::remove_again(state, &mut outcome);
                 candidate::retry(state, now, &mut outcome);
                 requests::go_on(state, now, &mut outcome);
+                clients::retry(state, now, &mut outcome);
+                clients::go_on(state, now, &mut outcome);
             }
             map::put_back(state, now, &mut outcome);
             probing::on_tick(state, now, &mut outcome);

@@ -311,8 +311,70 @@ fn what_others_do_to_the_entry() {
 
     let mut story = active();
     seen(&mut story, look(&[], false, true, ""));
-    story.expect(&["client 192.0.2.50: wiped Srv_Features:192.0.2.50"]).wait(1).input(Input::Tick);
-    story.expect(&ACTIVE[1..]);
+    let back = "client 192.0.2.50: put back Srv_Features:192.0.2.50";
+    let wiped = "client 192.0.2.50: wiped Srv_Features:192.0.2.50";
+    let put_back = [wiped, ACTIVE[1], back, ACTIVE[3]];
+    story.expect(&put_back);
+
+    // Wiped away again at once: it waits, as the relays' do.
+    seen(&mut story, look(&[], false, true, ""));
+    story.expect(&put_back[..1]).tick(50).expect(&[]).tick(20).expect(&put_back[1..]);
+}
+
+#[test]
+fn what_cannot_be_put_back_is_tried_again() {
+    let mut story = active();
+    story.map_fails = true;
+    story.input(Input::Map(MapState::Seen(look(&[], false, true, ""))));
+    story.expect(&["client 192.0.2.50: wiped Srv_Features:192.0.2.50", ACTIVE[1]]);
+    story.tick(1).expect(&[ACTIVE[1]]);
+    story.map_fails = false;
+    let back = "client 192.0.2.50: put back Srv_Features:192.0.2.50";
+    story.tick(1).expect(&[ACTIVE[1], back, ACTIVE[3]]);
+
+    // What the admin wrote meanwhile speaks against it.
+    story.wait(600);
+    let against = look(&[], false, true, "Srv_Features:192.0.2 V\n");
+    story.input(Input::Map(MapState::Seen(against)));
+    story.expect(&[
+        "client 192.0.2.50: wiped Srv_Features:192.0.2.50",
+        "client 192.0.2.50: held the admin's own Srv_Features: entry covers it: line 1 of the access file says \"Srv_Features:192.0.2 V\"",
+    ]);
+    story.tick(2).expect(&[]);
+}
+
+#[test]
+fn what_could_not_be_written_is_tried_again() {
+    let mut story = Story::new(rules());
+    story.map_fails = true;
+    three(&mut story, ADDRESS, 360);
+    let held = "client 192.0.2.50: held the map could not be changed: disk full";
+    story.expect(&[ACTIVE[0], ACTIVE[1], held]).tick(1).expect(&[ACTIVE[1]]);
+    story.map_fails = false;
+    story.tick(1).expect(&ACTIVE[1..]);
+}
+
+/// The file was changed by others while the entry was on its way: the guards are asked again.
+#[test]
+fn what_was_overtaken_is_weighed_anew() {
+    let mut story = Story::new(rules());
+    story.map_overtaken = true;
+    three(&mut story, ADDRESS, 360);
+    story.expect(&[ACTIVE[0], ACTIVE[1], ACTIVE[0], ACTIVE[1], ACTIVE[2], ACTIVE[3]]);
+}
+
+/// Not offered STARTTLS, the client could deliver nothing once TLS is required of it.
+#[test]
+fn what_the_admin_requires_by_now_withdraws_it() {
+    let mut story = active();
+    let required = look(&["Srv_Features:192.0.2.50"], true, true, "TLS_Clt:192.0.2 ENCR\n");
+    story.input(Input::Map(MapState::Seen(required)));
+    story.expect(&[
+        "client 192.0.2.50: withdrawn Srv_Features:192.0.2.50: TLS is required of the client: line 1 of the access file says \"TLS_Clt:192.0.2 ENCR\"",
+        "- Srv_Features:192.0.2.50",
+    ]);
+    three(&mut story, ADDRESS, 360);
+    story.expect(&[]);
 }
 
 /// An entry of a client is nothing to a relay at the same address, and the other way round.

@@ -26,6 +26,7 @@ use ledger::{
     TEXT_MAX,
 };
 use policy::alarm::Alarm;
+use policy::clients::ClientChange;
 use policy::fact::{Answer, Fact};
 use policy::input::Change;
 use policy::record::Saved;
@@ -117,7 +118,7 @@ impl Book {
 
     /// Something happened: for the history.
     pub(crate) fn tell(&mut self, change: &Change, at: Timestamp) {
-        if matches!(change, Change::PutBack(..)) {
+        if matches!(change, Change::PutBack(..) | Change::Client(_, ClientChange::PutBack(_))) {
             self.note(PUT_BACK, at.as_second().to_string());
         }
         if let Some(happening) = happening::of(change, at) {

@@ -390,7 +390,7 @@ impl Daemon {
             Effect::Edit(edit) if self.dry_run => self.withhold(edit)?,
             Effect::Edit(edit) => self.mapper.order(Order::Edit(edit, self.looks)),
             Effect::EditClient(edit) if self.dry_run => self.withhold_client(edit)?,
-            Effect::EditClient(edit) => self.mapper.order(Order::EditClient(edit)),
+            Effect::EditClient(edit) => self.mapper.order(Order::EditClient(edit, self.looks)),
             Effect::ProveClient(address, name) => {
                 self.mapper.order(Order::ProveClient((address, name)));
             }

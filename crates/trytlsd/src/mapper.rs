@@ -33,7 +33,7 @@ pub(crate) enum Order {
     /// Ask sendmail about the relay, at each address.
     Prove(Wanted),
     /// Change the map for a client.
-    EditClient(ClientEdit),
+    EditClient(ClientEdit, u64),
     /// Ask sendmail about the client.
     ProveClient(WantedClient),
 }
@@ -153,7 +153,7 @@ impl Work {
                 Order::Armed(armed) => self.keeper.arm(armed),
                 Order::Edit(edit, looks) => edits.push((edit, looks)),
                 Order::Prove(wanted) => proofs.push(wanted),
-                Order::EditClient(edit) => clients.push(edit),
+                Order::EditClient(edit, looks) => clients.push((edit, looks)),
                 Order::ProveClient(wanted) => client_proofs.push(wanted),
             }
         }
@@ -170,7 +170,7 @@ impl Work {
 
     /// All edits with one rebuild. Entries that were decided before the heart heard what the file is now are not added:
     /// what others wrote may speak against them.
-    fn edit(&mut self, edits: Vec<(Edit, u64)>, clients: Vec<ClientEdit>) {
+    fn edit(&mut self, edits: Vec<(Edit, u64)>, clients: Vec<(ClientEdit, u64)>) {
         self.look();
         let mut decided = Vec::with_capacity(edits.len());
         for (mut edit, looks) in edits {
@@ -183,6 +183,10 @@ impl Work {
         }
         let mut edits = decided;
         edits.retain(|edit| !edit.add.is_empty() || !edit.remove.is_empty());
+        let clients: Vec<ClientEdit> = clients
+            .into_iter()
+            .filter_map(|(edit, looks)| self.still_stands(edit, looks))
+            .collect();
         if edits.is_empty() && clients.is_empty() {
             return;
         }
@@ -217,6 +221,17 @@ impl Work {
         }
         for edit in clients {
             self.answer(Input::Client(news_after(edit, &outcome)));
+        }
+    }
+
+    /// The edit of a client, unless it would add what was decided before the last look.
+    fn still_stands(&self, edit: ClientEdit, looks: u64) -> Option<ClientEdit> {
+        match edit {
+            ClientEdit::Add(address, _) if looks < self.looks => {
+                self.answer(Input::Client(ClientNews::Map(address, Became::Overtaken)));
+                None
+            }
+            edit => Some(edit),
         }
     }
 

@@ -47,6 +47,8 @@ pub enum Standing {
     Active(Entry),
     /// Others wiped it away; it is to be put back.
     Wiped(Entry),
+    /// It is being put back.
+    PuttingBack(Entry),
     /// It is to be taken out.
     Removing(Entry),
     /// Somebody took it out by hand: it stays out until then, in seconds since 1970.
@@ -91,7 +93,8 @@ impl Standing {
             Self::Proposed(entry)
             | Self::Writing(entry)
             | Self::Active(entry)
-            | Self::Wiped(entry) => Some(entry),
+            | Self::Wiped(entry)
+            | Self::PuttingBack(entry) => Some(entry),
             Self::None | Self::Removing(_) | Self::Lifted(_) => None,
         }
     }

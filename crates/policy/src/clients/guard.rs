@@ -36,6 +36,23 @@ pub(super) fn against(
         .or_else(|| limits(state, now))
 }
 
+/// What speaks against putting an entry back that others wiped away; none where that is not known.
+pub(super) fn against_return(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {
+    let spoken = [
+        never(state, address, client),
+        own_host(state, address, client),
+        admins(state, address, client),
+    ];
+    let known = |hold: &Hold| !matches!(hold, Hold::OwnHostUnknown(_) | Hold::AccessUnknown(_));
+    spoken.into_iter().flatten().find(known)
+}
+
+/// What speaks against an entry that is in force: by now the admin requires TLS of the client.
+pub(super) fn against_standing(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {
+    let Answer::Known(entries) = &state.admin else { return None };
+    found(entries, Tag::TlsClt, address, client).map(|hit| Hold::TlsClt(quoted(&hit)))
+}
+
 fn never(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {
     let never = &state.rules.never;
     let by_name = || client.name.as_deref().and_then(|name| never.covers_name(name));
@@ -95,7 +112,7 @@ fn worked_lately(state: &State, client: &Client, now: Timestamp) -> Option<Hold>
 }
 
 /// Whether it is us (our certificate, our ciphers): by known clients only, for strangers fail all day.
-fn own_fault(state: &State, now: Timestamp) -> Option<Hold> {
+pub(super) fn own_fault(state: &State, now: Timestamp) -> Option<Hold> {
     if let Some(alarm) = state.own_fault() {
         return Some(Hold::OwnFault(alarm.says.clone()));
     }

@@ -8,7 +8,8 @@ use access::remedy::Remedy;
 use jiff::Timestamp;
 
 use super::client::Entry;
-use super::way::{hold_back, take_out, weigh};
+use super::guard::{against_return, against_standing};
+use super::way::{hold_back, take_out, weigh, write};
 use super::{Became, Client, ClientChange, ClientNews, Standing, text};
 use crate::evidence::seconds;
 use crate::hold::Hold;
@@ -34,20 +35,28 @@ fn on_answer(
     let Some(client) = state.clients.table.get_mut(&text(address)) else { return };
     let tell =
         |outcome: &mut Outcome, change| outcome.changes.push(Change::Client(address, change));
-    let entry = match (&client.standing, &became) {
+    let (entry, back) = match (&client.standing, &became) {
         (Standing::Removing(_), Became::Removed) => {
             client.standing = Standing::None;
             return;
         }
-        (Standing::Removing(_), _) => return, // Asked for again with the next tick.
-        (Standing::Writing(entry), _) => entry.clone(),
+        (Standing::Removing(_), _) => return, // Asked for again within a minute.
+        (Standing::Writing(entry), _) => (entry.clone(), false),
+        (Standing::PuttingBack(entry), _) => (entry.clone(), true),
         _ => return,
     };
     match became {
+        // Tried again within a minute; meanwhile the file may have been looked at anew.
+        Became::Failed(_) | Became::Overtaken if back => client.standing = Standing::Wiped(entry),
         Became::Written => {
             client.evidence.clear();
             client.held = None;
-            tell(outcome, ClientChange::Active(entry.tagged()));
+            if back {
+                state.put_back = Some(now);
+                tell(outcome, ClientChange::PutBack(entry.tagged()));
+            } else {
+                tell(outcome, ClientChange::Active(entry.tagged()));
+            }
             let name = client.name.clone();
             client.standing = Standing::Active(entry);
             outcome.effects.push(Effect::ProveClient(address, name));
@@ -145,6 +154,11 @@ fn compare(
                 let written = is_there(&entry);
                 client.standing = if written { Standing::Active(entry) } else { Standing::None };
             }
+            Standing::PuttingBack(entry) if first => {
+                let back = is_there(&entry);
+                client.standing =
+                    if back { Standing::Active(entry) } else { Standing::Wiped(entry) };
+            }
             Standing::Removing(entry) if first && !is_there(&entry) => {
                 client.standing = Standing::None;
             }
@@ -165,5 +179,41 @@ fn adopt(state: &mut State, ours: Vec<Managed>) {
             let until = managed.until.map_or(0, seconds);
             client.standing = Standing::Active(Entry { key: managed.key, until });
         }
+    }
+}
+
+/// What follows from a look once the admin's lines are known: entries that must not stand are taken out, and what was
+/// wiped away is put back, together with the relays'.
+pub(crate) fn go_on(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    for address in state.clients.which(|client| matches!(client.standing, Standing::Active(_))) {
+        let Some(client) = state.clients.get(address) else { continue };
+        let Standing::Active(entry) = client.standing.clone() else { continue };
+        let Some(hold) = against_standing(state, address, client) else { continue };
+        set_held(state, address, &hold);
+        let change = ClientChange::Withdrawn(entry.tagged(), hold);
+        outcome.changes.push(Change::Client(address, change));
+        take_out(state, address, entry, outcome);
+    }
+    let every = state.rules.put_back_every;
+    if state.put_back.is_some_and(|last| last <= now && now.duration_since(last) < every) {
+        return;
+    }
+    for address in state.clients.which(|client| matches!(client.standing, Standing::Wiped(_))) {
+        let Some(client) = state.clients.get(address) else { continue };
+        let Standing::Wiped(entry) = client.standing.clone() else { continue };
+        if let Some(hold) = against_return(state, address, client) {
+            if let Some(client) = state.clients.table.get_mut(&text(address)) {
+                client.standing = Standing::None;
+            }
+            hold_back(state, address, hold, outcome);
+            continue;
+        }
+        write(state, address, entry, "put back after others rewrote the file", now, outcome);
+    }
+}
+
+fn set_held(state: &mut State, address: IpAddr, hold: &Hold) {
+    if let Some(client) = state.clients.table.get_mut(&text(address)) {
+        client.held = Some(hold.clone());
     }
 }

@@ -164,8 +164,12 @@ pub(super) fn write(
         since: Timestamp::from_second(now.as_second()).unwrap_or(now),
         until: (entry.until != 0).then(|| moment(entry.until)),
     };
-    client.standing = Standing::Writing(entry);
-    state.made.push_back(seconds(now));
+    if let Standing::Wiped(_) = client.standing {
+        client.standing = Standing::PuttingBack(entry);
+    } else {
+        client.standing = Standing::Writing(entry);
+        state.made.push_back(seconds(now));
+    }
     outcome.effects.push(Effect::EditClient(ClientEdit::Add(address, managed)));
 }
 
@@ -203,37 +207,43 @@ pub(crate) fn arm(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
     }
 }
 
-/// Time passed: entries end, what could not be taken out is asked for again, what was wiped away is put back.
+/// Time passed: entries end, and what was lifted by hand may come again.
 pub(crate) fn tick(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
     let second = seconds(now);
     let waits = |client: &Client| match &client.standing {
         Standing::Active(entry) => entry.until != 0 && entry.until <= second,
-        Standing::Removing(_) | Standing::Wiped(_) => true,
         Standing::Lifted(until) => *until <= second,
         _ => false,
     };
     for address in state.clients.which(waits) {
-        let Some(client) = state.clients.get(address) else { continue };
-        match client.standing.clone() {
-            Standing::Active(entry) => {
-                let expired = ClientChange::Expired(entry.tagged());
-                outcome.changes.push(Change::Client(address, expired));
-                take_out(state, address, entry, outcome);
-            }
-            Standing::Removing(entry) => take_out(state, address, entry, outcome),
-            Standing::Wiped(entry) => {
-                let every = state.rules.put_back_every;
-                let lately = |last: Timestamp| last <= now && now.duration_since(last) < every;
-                if !state.put_back.is_some_and(lately) {
-                    let why = "put back after others rewrote the file";
-                    write(state, address, entry, why, now, outcome);
-                }
-            }
-            _ => {
-                if let Some(client) = state.clients.table.get_mut(&text(address)) {
-                    client.standing = Standing::None;
-                }
-            }
+        let Some(client) = state.clients.table.get_mut(&text(address)) else { continue };
+        if let Standing::Active(entry) = client.standing.clone() {
+            let expired = ClientChange::Expired(entry.tagged());
+            outcome.changes.push(Change::Client(address, expired));
+            take_out(state, address, entry, outcome);
+        } else {
+            client.standing = Standing::None;
         }
+    }
+}
+
+/// Once a minute: what could not be taken out is asked for again, what a passing state of things has held is weighed anew.
+pub(crate) fn retry(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    for address in state.clients.which(|client| matches!(client.standing, Standing::Removing(_))) {
+        let Some(client) = state.clients.get(address) else { continue };
+        if let Standing::Removing(entry) = client.standing.clone() {
+            take_out(state, address, entry, outcome);
+        }
+    }
+    let own_fault = guard::own_fault(state, now).is_some();
+    let full = state.limit(1, now).is_some();
+    let passed = |client: &Client| match &client.held {
+        Some(Hold::MapFailed(_)) => true,
+        Some(Hold::OwnFault(_)) => !own_fault,
+        Some(Hold::EntriesLimit(..) | Hold::HourLimit(..)) => !full,
+        _ => false,
+    };
+    for address in state.clients.which(passed) {
+        weigh(state, address, now, outcome);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Story {
     pub(crate) minute: i64,
     pub(crate) dry_run: bool,
     pub(crate) map_fails: bool,
+    /// Others change the file before the next entry of a client is written.
+    pub(crate) map_overtaken: bool,
     pub(crate) told: Vec<String>,
     /// What the error line before an attempt says.
     pub(crate) cause: CauseKind,
@@ -49,6 +51,7 @@ impl Story {
             minute: 0,
             dry_run: false,
             map_fails: false,
+            map_overtaken: false,
             told: vec![],
             cause: CauseKind::Handshake,
             to: vec![],
@@ -193,7 +196,9 @@ impl Story {
                     self.told.push(format!("prove client {address}{name}"));
                 }
                 Effect::EditClient(ClientEdit::Add(address, managed)) => {
+                    let overtaken = std::mem::take(&mut self.map_overtaken);
                     let became = match (self.map_fails, self.dry_run) {
+                        _ if overtaken => Became::Overtaken,
                         (true, _) => Became::Failed("disk full".into()),
                         (_, true) => Became::Withheld,
                         _ => Became::Written,
@@ -282,6 +287,8 @@ fn client(address: IpAddr, change: &ClientChange, now: Timestamp) -> String {
         }
         ClientChange::Replaced(entry) => format!("replaced {entry}"),
         ClientChange::Wiped(entry) => format!("wiped {entry}"),
+        ClientChange::PutBack(entry) => format!("put back {entry}"),
+        ClientChange::Withdrawn(entry, hold) => format!("withdrawn {entry}: {hold}"),
         ClientChange::Expired(entry) => format!("expired {entry}"),
         ClientChange::Cleared => "cleared".to_owned(),
     };

@@ -28,6 +28,12 @@ pub(super) fn log(client: IpAddr, change: &ClientChange) {
         ClientChange::Wiped(entry) => {
             warn!(%client, %entry, "others rewrote the file; to be put back");
         }
+        ClientChange::PutBack(entry) => {
+            info!(%client, %entry, "put back after others rewrote the file");
+        }
+        ClientChange::Withdrawn(entry, hold) => {
+            warn!(%client, %entry, reason = %Safe(&hold.to_string()), "withdrawn");
+        }
         ClientChange::Expired(entry) => {
             info!(%client, %entry, "its time is over; STARTTLS is offered again");
         }
@@ -50,6 +56,8 @@ pub(super) fn of(client: IpAddr, change: &ClientChange, at: Timestamp) -> Option
         }
         ClientChange::Replaced(entry) => ("replaced", entry.to_string()),
         ClientChange::Wiped(entry) => ("wiped", entry.to_string()),
+        ClientChange::PutBack(entry) => ("put-back", entry.to_string()),
+        ClientChange::Withdrawn(entry, hold) => ("withdrawn", format!("{entry}: {hold}")),
         ClientChange::Expired(entry) => ("expired", entry.to_string()),
         ClientChange::Cleared => return None,
     };
