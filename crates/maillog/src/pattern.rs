@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
-use crate::cursor::text;
 use crate::delivery::{self, Delivery, Outcome};
 use crate::event::Recipients;
 use crate::prefix;
@@ -190,12 +189,6 @@ impl Patterns {
         let own = own(message)?;
         self.0.iter().find_map(|pattern| pattern.read(message, &own).ok())
     }
-
-    /// The names of those that match a whole line.
-    pub fn names_of(&self, line: &[u8]) -> Vec<String> {
-        let matching = self.0.iter().filter(|pattern| pattern.try_line(line).is_ok());
-        matching.map(|pattern| text(pattern.name.as_bytes()).into_owned()).collect()
-    }
 }
 
 #[cfg(test)]
@@ -258,7 +251,6 @@ mod tests {
         let message = line.split_once("]: ").unwrap().1;
         let reply = patterns.read(message.as_bytes()).unwrap();
         assert_eq!((&*reply.by, reply.counts), ("first", false));
-        assert_eq!(patterns.names_of(line.as_bytes()), ["first", "second"]);
         assert!(Patterns::default().read(message.as_bytes()).is_none());
     }
 }
