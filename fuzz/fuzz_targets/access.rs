@@ -76,12 +76,13 @@ fn holds(edited: &[u8], wanted: &[Managed]) {
     assert_eq!(managed, expect);
     let entries = Entries::parse(edited);
     for entry in wanted {
+        let tagged = entry.tagged();
         let admins_too = oddities
             .iter()
-            .any(|odd| matches!(&odd.what, What::AlsoAdmins { key, .. } if key == &entry.key));
-        let hit = entries.try_tls(&entry.key).expect("it was put there");
-        assert!(admins_too || (hit.value == b"NO" && hit.turns_tls_off()), "{hit:?}");
-        assert_eq!(admins.try_tls(&entry.key).is_some(), admins_too, "{entry:?}");
+            .any(|odd| matches!(&odd.what, What::AlsoAdmins { entry, .. } if *entry == tagged));
+        let hit = entries.exact(&tagged).expect("it was put there");
+        assert!(admins_too || hit.value == entry.remedy.value().as_bytes(), "{hit:?}");
+        assert_eq!(admins.exact(&tagged).is_some(), admins_too, "{entry:?}");
     }
 }
 
@@ -112,7 +113,10 @@ fn has_block(text: &[u8]) -> bool {
 fn foreign<'a>(text: &'a [u8], keys: &[Vec<u8>]) -> Vec<&'a [u8]> {
     let ours = |line: &&[u8]| {
         let folded = line.to_ascii_lowercase();
-        let entry = folded.strip_prefix(b"try_tls:").is_some_and(|rest| keys.contains(&word(rest)));
+        let entry = Remedy::ALL.iter().any(|remedy| {
+            let prefix = remedy.prefix().to_ascii_lowercase();
+            folded.strip_prefix(prefix.as_bytes()).is_some_and(|rest| keys.contains(&word(rest)))
+        });
         let marks: [&[u8]; 3] = [BEGIN, b"# END trytlsd", COMMENT];
         entry || marks.iter().any(|mark| line.starts_with(mark))
     };

@@ -83,9 +83,11 @@ fn check(event: &Event<'_>) {
         What::Waiting(waiting) => relay(&waiting.relay),
         What::Served(served) => relay(&served.relay),
         What::Freed(freed) => relay(&freed.relay),
+        What::Reply(reply) => relay(&reply.relay),
+        What::ClientDelivered(_) => {}
         What::TryTls(used) => relay(&used.relay),
         What::DaneWarning(warned) => relay(warned),
-        What::ClientFailed(client) | What::ClientSucceeded(client) => {
+        What::ClientFailed(client, _) | What::ClientSucceeded(client) => {
             assert!(client.name.as_ref().is_none_or(|name| !name.contains('\n')), "{client:?}");
         }
     }
@@ -106,7 +108,11 @@ fn agrees_with_match(log: &[u8]) {
     for line in log.split(|&b| b == b'\n') {
         let reading = read(line);
         let events = plain(Kinds::ALL, line);
-        let counts = |event: &Event<'_>| matches!(&event.what, What::Attempt(a) if a.counts());
+        let counts = |event: &Event<'_>| match &event.what {
+            What::Attempt(attempt) => attempt.counts(),
+            What::Reply(reply) => reply.counts,
+            _ => false,
+        };
         assert_eq!(reading.verdict == Verdict::Counts, events.iter().any(counts), "{reading:?}");
         assert!(events.is_empty() || reading.verdict != Verdict::Ignored, "{reading:?}");
         assert!(!reading.why.is_empty());

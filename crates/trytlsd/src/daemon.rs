@@ -42,8 +42,8 @@ use crate::output::{Safe, print};
 use crate::reader::{Heard, Reader, Sighting};
 use crate::watcher::Watcher;
 
-/// How often the heart is told that time passes.
-const TICK: Duration = Duration::from_secs(5);
+/// How often the heart is told that time passes. Each is a wake-up of a host that may have nothing else to do.
+const TICK: Duration = Duration::from_secs(10);
 
 /// How often this host's own names and what its sendmail does by itself are looked at anew.
 const RELOOK: Duration = Duration::from_secs(3600);
