@@ -21,7 +21,6 @@ use std::net::IpAddr;
 
 use access::managed::Managed;
 use access::remedy::Tagged;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{Client, Standing};
@@ -138,8 +137,4 @@ impl Clients {
 /// The name of a client's row: its address; IPv4 in IPv6 clothes is IPv4.
 fn text(address: IpAddr) -> String {
     address.to_canonical().to_string()
-}
-
-fn moment(second: u32) -> Timestamp {
-    Timestamp::from_second(second.into()).unwrap_or(Timestamp::MAX)
 }

@@ -73,7 +73,6 @@ impl Domains {
     }
 }
 
-/// What stands behind the last `@`.
 /// The domain that sendmail would find in the address; empty if it has none. None where that cannot be said: it makes a
 /// domain of `u%host` and `host!u` as well, and what is no plain name may be cut, commented or not in ASCII.
 fn domain_of(recipient: &str) -> Option<&str> {

@@ -10,6 +10,7 @@ use maillog::event::{Cause, CauseKind};
 use serde::{Deserialize, Serialize};
 
 use crate::few::Few;
+use crate::moment::seconds;
 use crate::rules::Rules;
 
 /// Moments kept for one relay.
@@ -149,6 +150,13 @@ impl Evidence {
         (self.began != 0).then_some(self.began)
     }
 
+    /// For how long the relay has failed without a success; zero if it does not fail.
+    pub(crate) fn failing_for(&self, now: Timestamp) -> SignedDuration {
+        self.began().map_or(SignedDuration::ZERO, |began| {
+            SignedDuration::from_secs(i64::from(seconds(now)) - i64::from(began))
+        })
+    }
+
     /// The addresses at which mail was stuck, in the order they were seen.
     pub fn addresses(&self) -> Vec<IpAddr> {
         self.addresses.as_slice().iter().map(|seen| seen.address).collect()
@@ -240,11 +248,6 @@ fn span<'a>(mut moments: impl DoubleEndedIterator<Item = &'a Moment>) -> SignedD
     let Some(first) = moments.next() else { return SignedDuration::ZERO };
     let last = moments.next_back().unwrap_or(first);
     SignedDuration::from_secs(i64::from(last.second) - i64::from(first.second))
-}
-
-/// Whole seconds since 1970, clamped to what 32 bits hold (until 2106).
-pub(crate) fn seconds(at: Timestamp) -> u32 {
-    u32::try_from(at.as_second().max(0)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -16,10 +16,11 @@ use std::fmt;
 use std::net::IpAddr;
 
 use access::key::Key;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use maillog::relay::Relay;
 
 use crate::asked::Asked;
+use crate::candidate::keys_for;
 use crate::evidence::Weight;
 use crate::hold::Hold;
 use crate::record::Record;
@@ -131,6 +132,39 @@ impl Case<'_> {
         self.record().is_some_and(|record| record.probation(self.now).is_some())
     }
 
+    /// The keys that would be written for the relay and are not in force; none where none can be chosen.
+    fn new_keys(&self) -> Vec<Key> {
+        let mut keys = keys_for(self.state, self.relay, self.asked).unwrap_or_default();
+        let in_force = self.record().map_or(&[][..], Record::active);
+        keys.retain(|key| !in_force.contains(key));
+        keys
+    }
+
+    /// For how long the relay has failed, if that began at that second since 1970 or later; else zero.
+    fn failing_since(&self, second: u32) -> SignedDuration {
+        let evidence = self.record().map(|record| &record.evidence);
+        let evidence = evidence.filter(|known| known.began().is_some_and(|at| at >= second));
+        evidence.map_or(SignedDuration::ZERO, |evidence| evidence.failing_for(self.now))
+    }
+
+    /// The first hold of the rules that counts.
+    fn first<const N: usize>(
+        &self,
+        rules: [Rule; N],
+        counts: impl Fn(&Hold) -> bool,
+    ) -> Option<Hold> {
+        rules.into_iter().find_map(|rule| match rule(self) {
+            Says::Holds(hold) => Some(hold).filter(&counts),
+            Says::Silent(_) | Says::Waits(_) => None,
+        })
+    }
+
+    /// The first hold of the rules that no approval overrules.
+    fn not_overruled<const N: usize>(&self, rules: [Rule; N]) -> Option<Hold> {
+        let approved = self.record().is_some_and(|record| record.approval(self.now).is_some());
+        self.first(rules, |hold| !approved || hold.overrule(self.state.host.dane).is_err())
+    }
+
     /// What the evidence weighs now, if there is any.
     fn weight(&self) -> Option<Weight> {
         let record = self.record()?;
@@ -152,13 +186,7 @@ pub(crate) fn against(
     asked: &Asked,
     now: Timestamp,
 ) -> Option<Hold> {
-    let approved = state.record(relay.as_str()).is_some_and(|r| r.approval(now).is_some());
-    let case = Case { state, relay, asked, now };
-    ALL.into_iter().find_map(|(_, rule)| match rule(&case) {
-        Says::Holds(hold) if approved && hold.overrule(state.host.dane).is_ok() => None,
-        Says::Holds(hold) => Some(hold),
-        Says::Silent(_) | Says::Waits(_) => None,
-    })
+    Case { state, relay, asked, now }.not_overruled(ALL.map(|(_, rule)| rule))
 }
 
 /// The hold that speaks against putting an entry back that others wiped away. The network is not asked anew: it was asked
@@ -173,28 +201,20 @@ pub(crate) fn against_return(state: &State, relay: &Relay<'_>, now: Timestamp) -
         doubts::own_fault,
         bounds::falls_back,
     ];
-    let case = Case { state, relay, asked: &Asked::default(), now };
-    let approved = case.record().is_some_and(|record| record.approval(now).is_some());
-    WHAT_MAY_HAVE_CHANGED.into_iter().find_map(|rule| match rule(&case) {
-        Says::Holds(hold) if approved && hold.overrule(state.host.dane).is_ok() => None,
-        Says::Holds(hold) => Some(hold),
-        Says::Silent(_) | Says::Waits(_) => None,
-    })
+    Case { state, relay, asked: &Asked::default(), now }.not_overruled(WHAT_MAY_HAVE_CHANGED)
 }
 
 /// Whether the relay is none that anybody should knock at: on the never-list, or this host itself.
 pub(crate) fn is_off_limits(state: &State, relay: &Relay<'_>, now: Timestamp) -> bool {
     let case = Case { state, relay, asked: &Asked::default(), now };
-    [words::never, words::own_host].into_iter().any(|rule| matches!(rule(&case), Says::Holds(_)))
+    case.first([words::never, words::own_host], |_| true).is_some()
 }
 
 /// The hold with which mail would bounce or be stuck all the same, if there is one: for entries that are in force.
 pub(crate) fn requires_tls(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<Hold> {
+    let requires = |hold: &Hold| matches!(hold, Hold::TlsRcpt { .. } | Hold::TlsSrv(_));
     let case = Case { state, relay, asked: &Asked::default(), now };
-    [words::tls_rcpt, words::tls_srv].into_iter().find_map(|opinion| match opinion(&case) {
-        Says::Holds(hold @ (Hold::TlsRcpt { .. } | Hold::TlsSrv(_))) => Some(hold),
-        _ => None,
-    })
+    case.first([words::tls_rcpt, words::tls_srv], requires)
 }
 
 impl fmt::Display for Guard {

@@ -11,6 +11,7 @@
 use maillog::event::End;
 use serde::{Deserialize, Serialize};
 
+use crate::moment::seconds_of;
 use crate::rules;
 
 /// The second good probe follows the first after so long at most, in seconds.
@@ -90,7 +91,7 @@ pub(crate) enum Next {
 impl Life {
     /// Begins now. `interval`: another first interval than that of the rules, in seconds (after a relapse).
     pub(crate) fn begin(rules: &rules::Life, relay: &str, interval: Option<u32>, now: u32) -> Self {
-        let interval = interval.unwrap_or_else(|| seconds(rules.probe_every)).max(1);
+        let interval = interval.unwrap_or_else(|| seconds_of(rules.probe_every)).max(1);
         let mut life = Self {
             since: now,
             until: rules.until(now),
@@ -172,7 +173,7 @@ impl Life {
 
     /// Whether no entry was used for so long that they are of no use any more.
     pub(crate) fn is_unused(&self, rules: &rules::Life, now: u32) -> bool {
-        let limit = seconds(rules.unused_after);
+        let limit = seconds_of(rules.unused_after);
         limit > 0 && now.saturating_sub(self.used.max(self.since)) >= limit
     }
 
@@ -217,11 +218,6 @@ fn jittered(relay: &str, span: u32, now: u32) -> u32 {
     span - tenth + hash % (2 * tenth + 1)
 }
 
-/// A span in whole seconds, clamped to what 32 bits hold.
-fn seconds(span: jiff::SignedDuration) -> u32 {
-    u32::try_from(span.as_secs().max(0)).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -264,7 +260,7 @@ mod tests {
     #[test]
     fn unused() {
         let rules = rules::Life::default();
-        let limit = seconds(rules.unused_after);
+        let limit = seconds_of(rules.unused_after);
         let mut life = Life::begin(&rules, MX, None, 0);
         assert!(!life.is_unused(&rules, limit - 1) && life.is_unused(&rules, limit));
         life.used(limit - 1);

@@ -9,24 +9,23 @@
 //! - the block is gone and the rest was rewritten too: configuration management did it, without meaning us. The block is
 //!   put back, not more often than the rules allow.
 
-use std::net::IpAddr;
-
 use access::key::Key;
 use jiff::Timestamp;
 use maillog::relay::Relay;
 
 use crate::candidate::{self, hold_back, relays};
-use crate::evidence::seconds;
 use crate::fact::Answer;
-use crate::guard::{Guard, against_return, requires_tls};
+use crate::guard::{Guard, against_return};
 use crate::hold::Hold;
 use crate::input::{Change, Edit, Effect, Ending, Look, MapState, Proof};
 use crate::life::Life;
+use crate::moment::seconds;
 use crate::probation::Probation;
 use crate::record::{Record, Work};
 use crate::rules::Rules;
 use crate::state::State;
 use crate::step::{Outcome, managed};
+use crate::withdraw::{withdraw, withdraw_if_required, withdraw_required};
 
 pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: &mut Outcome) {
     match map {
@@ -114,107 +113,6 @@ fn written(
     withdraw_if_required(state, &relay, now, outcome);
 }
 
-/// The entries of a relay are in force, or on their way, and must not be: they are taken out, and it is held.
-pub(crate) fn withdraw(
-    state: &mut State,
-    relay: &Relay<'_>,
-    hold: Hold,
-    now: Timestamp,
-    outcome: &mut Outcome,
-) {
-    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    let standing = record.standing();
-    standing.proposed.clear();
-    standing.wiped.clear();
-    let keys = std::mem::take(&mut standing.active);
-    standing.since = 0;
-    standing.life = None;
-    if let Work::Editing { cleared, .. } = &mut standing.work {
-        *cleared = true; // What is being written is taken out when that is answered.
-    } else {
-        hold_back(state, relay, hold.clone(), now, outcome);
-    }
-    if keys.is_empty() {
-        return;
-    }
-    withdraw_shared(state, relay, &keys, &hold, now, outcome);
-    let relay = relay.clone().into_owned();
-    outcome.changes.push(Change::Withdrawn(relay.clone(), keys.clone(), hold));
-    take_out(state, relay, keys, outcome);
-}
-
-/// Entries by address act on other relays there, and theirs on this one: what must not be for the one must not be for
-/// any.
-fn withdraw_shared(
-    state: &mut State,
-    relay: &Relay<'_>,
-    keys: &[Key],
-    hold: &Hold,
-    now: Timestamp,
-    outcome: &mut Outcome,
-) {
-    let shares = |record: &Record| {
-        record.active().iter().chain(record.editing()).any(|key| keys.contains(key))
-    };
-    for other in relays(state, |record| shares(record)) {
-        let Some(record) = state.relays.get_mut(other.as_str()) else { continue };
-        let standing = record.standing();
-        if let Work::Editing { keys: editing, cleared } = &mut standing.work {
-            *cleared |= editing.iter().any(|key| keys.contains(key));
-        }
-        let (shared, own): (Vec<Key>, Vec<Key>) =
-            std::mem::take(&mut standing.active).into_iter().partition(|key| keys.contains(key));
-        standing.active = own;
-        let Some(address) = shared.iter().find_map(Key::address) else { continue };
-        let name = relay.as_str().into();
-        let hold = Hold::Neighbour { address, name, hold: Box::new(hold.clone()) };
-        if !matches!(record.work(), Work::Editing { .. }) {
-            hold_back(state, &other, hold.clone(), now, outcome);
-        }
-        outcome.changes.push(Change::Withdrawn(other, shared, hold));
-    }
-}
-
-/// Mail of the relay is stuck at an address where an entry of another acts: it would bounce the next time.
-pub(crate) fn withdraw_there_if_required(
-    state: &mut State,
-    relay: &Relay<'_>,
-    address: Option<IpAddr>,
-    now: Timestamp,
-    outcome: &mut Outcome,
-) {
-    let Some(key) = address.map(|address| Key::Address(address.to_canonical())) else { return };
-    let acts = |record: &Record| record.active().contains(&key);
-    let own = state.record(relay.as_str()).is_some_and(acts);
-    if own || !state.relays.iter().any(|(_, record)| acts(record)) {
-        return;
-    }
-    let Some(hold) = requires_tls(state, relay, now) else { return };
-    withdraw_shared(state, relay, std::slice::from_ref(&key), &hold, now, outcome);
-    let relay = relay.clone().into_owned();
-    take_out(state, relay, vec![key], outcome);
-}
-
-/// Withdraws the relay's entries if mail would bounce with them, or be stuck all the same.
-pub(crate) fn withdraw_if_required(
-    state: &mut State,
-    relay: &Relay<'_>,
-    now: Timestamp,
-    outcome: &mut Outcome,
-) {
-    let decided = state.record(relay.as_str()).is_some_and(Record::is_decided);
-    if let Some(hold) = decided.then(|| requires_tls(state, relay, now)).flatten() {
-        withdraw(state, relay, hold, now, outcome);
-    }
-}
-
-/// The admin may require TLS where he did not before.
-fn withdraw_required(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
-    for relay in relays(state, Record::is_decided) {
-        withdraw_if_required(state, &relay, now, outcome);
-    }
-}
-
 /// After others changed the file: what was held for its sake is considered again.
 fn try_again(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
     if !state.live {
@@ -256,7 +154,8 @@ fn in_force(
     if back.is_empty() && new.is_empty() {
         return 0; // Renewed: sendmail finds what it found before.
     }
-    let at = keys.iter().map(proven_at).collect();
+    // A name has its effect whatever the address.
+    let at = keys.iter().map(Key::address).collect();
     let made = new.len();
     if !back.is_empty() {
         outcome.changes.push(Change::PutBack(relay.clone(), back));
@@ -266,14 +165,6 @@ fn in_force(
     }
     outcome.effects.push(Effect::Prove(relay, at));
     made
-}
-
-/// Where an entry is to have its effect: an address at that address, a name whatever the address.
-fn proven_at(key: &Key) -> Option<IpAddr> {
-    match key {
-        Key::Address(address) => Some(*address),
-        Key::Name(_) | Key::Bracketed(_) => None,
-    }
 }
 
 /// Nobody needs the entries of the relay any more: they are taken out, and it is on probation.
@@ -295,7 +186,8 @@ pub(crate) fn over(
     take_out(state, relay, keys, outcome);
 }
 
-/// An operator has the relay's entries taken out, and there are to be none until then.
+/// An operator has the relay's entries taken out, and there are to be none until then, in seconds since 1970; for as long as
+/// the rules say if he does not.
 pub(crate) fn lift_on_word(
     state: &mut State,
     relay: &Relay<'static>,
@@ -309,19 +201,19 @@ pub(crate) fn lift_on_word(
     standing.proposed.clear();
     standing.wiped.clear();
     let keys = std::mem::take(&mut standing.active);
-    lift(state, relay.clone(), keys.clone(), now, outcome);
-    if let (Some(until), Some(record)) = (until, state.relays.get_mut(relay.as_str())) {
-        record.standing().lifted_until = Some(until);
-        if let Some(Change::Lifted(_, _, told)) = outcome.changes.last_mut() {
-            *told = until;
-        }
-    }
+    let until = until.unwrap_or_else(|| state.rules.hold_off_until(now));
+    lift(state, relay.clone(), keys.clone(), until, now, outcome);
     take_out(state, relay.clone(), keys, outcome);
 }
 
 /// The keys are to be taken out of the file, but for those that another relay has as well. That is remembered until it
 /// is answered.
-fn take_out(state: &mut State, relay: Relay<'static>, mut keys: Vec<Key>, outcome: &mut Outcome) {
+pub(crate) fn take_out(
+    state: &mut State,
+    relay: Relay<'static>,
+    mut keys: Vec<Key>,
+    outcome: &mut Outcome,
+) {
     let others = |key: &Key| {
         let mut others = state.relays.iter().filter(|(other, _)| *other != relay.as_str());
         others.any(|(_, record)| record.active().contains(key))
@@ -426,7 +318,8 @@ fn compare(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outcome
         if !missing.is_empty() && rewritten {
             outcome.changes.push(Change::Wiped(relay.clone(), missing));
         } else if !missing.is_empty() {
-            lift(state, relay.clone(), missing, now, outcome);
+            let until = state.rules.hold_off_until(now);
+            lift(state, relay.clone(), missing, until, now, outcome);
         }
         take_out(state, relay, replaced.into_iter().filter(ours).collect(), outcome);
     }
@@ -441,15 +334,15 @@ fn reopen(state: &mut State) {
     }
 }
 
-/// Somebody took the entries out: they stay out. What is being written for the relay is taken out again.
+/// Somebody took the entries out: they stay out until then, in seconds since 1970. What is being written for the relay is taken out again.
 fn lift(
     state: &mut State,
     relay: Relay<'static>,
     keys: Vec<Key>,
+    until: u32,
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
-    let until = seconds(now.saturating_add(state.rules.hold_off).unwrap_or(Timestamp::MAX));
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     record.clear_evidence();
     let standing = record.standing();
@@ -464,11 +357,9 @@ fn lift(
     outcome.changes.push(Change::Lifted(relay, keys, until));
 }
 
-/// Puts back what others wiped away without meaning us, not more often than the rules allow. A moment that is yet to come
-/// is one of a clock that was wrong.
+/// Puts back what others wiped away without meaning us, not more often than the rules allow.
 pub(crate) fn put_back(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
-    let every = state.rules.put_back_every;
-    if state.put_back.is_some_and(|last| last <= now && now.duration_since(last) < every) {
+    if !state.may_put_back(now) {
         return;
     }
     let waits = |record: &Record| {

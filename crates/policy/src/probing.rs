@@ -11,15 +11,17 @@ use maillog::event::End;
 use maillog::relay::Relay;
 
 use crate::candidate::{self, relays};
-use crate::evidence::{Strength, seconds};
+use crate::evidence::Strength;
 use crate::guard::{against_return, is_off_limits};
 use crate::input::{Change, Edit, Effect, Ending};
 use crate::life::{Life, Next, Probed};
 use crate::map;
+use crate::moment::seconds;
 use crate::probes::{MOST, Probes};
 use crate::record::{Record, Work};
 use crate::state::State;
 use crate::step::{Outcome, managed};
+use crate::withdraw;
 
 /// A gap between two ticks that no pause of the host explains, in seconds: a week.
 const JUMP: i64 = 7 * 86_400;
@@ -45,16 +47,14 @@ pub(crate) fn begin(state: &mut State, relay: &Relay<'_>, strength: Strength, no
 
 /// sendmail used an entry of the relay.
 pub(crate) fn on_use(state: &mut State, relay: &Relay<'_>, now: Timestamp) {
-    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    if let Some(life) = record.standing_if_any().and_then(|standing| standing.life.as_mut()) {
+    if let Some(life) = state.relays.get_mut(relay.as_str()).and_then(Record::life_mut) {
         life.used(seconds(now));
     }
 }
 
 /// What became of mail for which an entry was used.
 pub(crate) fn on_freed(state: &mut State, relay: &Relay<'_>, end: End) {
-    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    if let Some(life) = record.standing_if_any().and_then(|standing| standing.life.as_mut()) {
+    if let Some(life) = state.relays.get_mut(relay.as_str()).and_then(Record::life_mut) {
         life.freed(end);
     }
 }
@@ -93,9 +93,7 @@ fn set_clock(state: &mut State, now: Timestamp) {
         return;
     }
     for relay in relays(state, |record| record.life().is_some()) {
-        let record = state.relays.get_mut(relay.as_str());
-        let life = record.and_then(|record| record.standing().life.as_mut());
-        if let Some(life) = life {
+        if let Some(life) = state.relays.get_mut(relay.as_str()).and_then(Record::life_mut) {
             life.shift(gap);
         }
     }
@@ -123,11 +121,7 @@ fn tend(state: &mut State, relay: &Relay<'static>, now: Timestamp, outcome: &mut
 
 /// Where the entries act; nowhere in particular if one is by name.
 fn addresses(keys: &[Key]) -> Vec<IpAddr> {
-    let address = |key: &Key| match key {
-        Key::Address(address) => Some(*address),
-        Key::Name(_) | Key::Bracketed(_) => None,
-    };
-    keys.iter().map(address).collect::<Option<Vec<_>>>().unwrap_or_default()
+    keys.iter().map(Key::address).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
 /// What a probe found.
@@ -143,7 +137,7 @@ pub(crate) fn on_probed(
         return count(state, relay, &probed, now, outcome);
     }
     let rules = &state.rules.life;
-    let Some(life) = record.standing().life.as_mut() else { return };
+    let Some(life) = record.life_mut() else { return };
     let next = life.probed(rules, relay.as_str(), probed.clone(), seconds(now));
     outcome.changes.push(Change::Probed(relay.clone(), probed));
     match next {
@@ -157,7 +151,7 @@ pub(crate) fn on_probed(
 /// The entries stand for another term, if nothing speaks against them by now: their comments say so.
 fn renew(state: &mut State, relay: &Relay<'static>, now: Timestamp, outcome: &mut Outcome) {
     if let Some(hold) = against_return(state, relay, now) {
-        return map::withdraw(state, relay, hold, now, outcome);
+        return withdraw::withdraw(state, relay, hold, now, outcome);
     }
     let Some(record) = state.relays.get(relay.as_str()) else { return };
     let Some(life) = record.life() else { return };

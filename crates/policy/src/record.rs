@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::approval::Approval;
 use crate::asked::Asked;
 use crate::domains::Domains;
-use crate::evidence::{Evidence, Weight, seconds};
+use crate::evidence::{Evidence, Weight};
 use crate::fact::{Fact, Question};
 use crate::hold::Hold;
 use crate::life::Life;
+use crate::moment::seconds;
 use crate::probation::Probation;
 use crate::probes::Probes;
 use crate::queue::Queue;
@@ -180,14 +181,14 @@ impl Record {
             cleared: matches!(self.work(), Work::Editing { cleared: true, .. }),
             removing: text(self.removing()),
             wiped: text(self.wiped()),
-            since: self.standing.as_ref().map_or(0, |standing| standing.since),
-            lifted_at: self.standing.as_ref().map_or(0, |standing| standing.lifted_at),
-            lifted_until: self.standing.as_ref().and_then(|standing| standing.lifted_until),
+            since: self.since(),
+            lifted_at: self.lifted_at(),
+            lifted_until: self.lifted_until(),
             domains: self.domains.clone(),
             queue: self.queue.clone(),
             dane_warned: self.dane_warned(),
             approved: self.standing.as_ref().and_then(|standing| standing.approved.clone()),
-            life: self.standing.as_ref().and_then(|standing| standing.life.clone()),
+            life: self.life().cloned().map(Box::new),
             probation: self.standing.as_ref().and_then(|standing| standing.probation),
             last_seen: self.last_seen,
         }
@@ -281,6 +282,11 @@ impl Record {
     /// The life of the entries in force, if there are any.
     pub fn life(&self) -> Option<&Life> {
         self.standing.as_ref().and_then(|standing| standing.life.as_deref())
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn life_mut(&mut self) -> Option<&mut Life> {
+        self.standing.as_mut().and_then(|standing| standing.life.as_deref_mut())
     }
 
     /// Whether an entry was lifted lately, so that it may return at once.

@@ -4,12 +4,11 @@ use jiff::Timestamp;
 use maillog::relay::Relay;
 
 use crate::approval::Approval;
-use crate::asked::Asked;
 use crate::candidate::{consider_again, relays, weigh};
-use crate::evidence::seconds;
 use crate::guard::{Says, judge};
 use crate::hold::Hold;
 use crate::input::Change;
+use crate::moment::seconds;
 use crate::record::{Record, Work};
 use crate::state::State;
 use crate::step::Outcome;
@@ -88,10 +87,9 @@ pub(crate) fn approve(
 /// The hold for which an approval of the relay is refused, with what to change instead; from what is known without a
 /// question to the network.
 pub fn refusal(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<(Hold, &'static str)> {
-    let record = state.record(relay.as_str());
-    let addresses = record.map(|record| record.evidence.addresses()).unwrap_or_default();
-    let asked = Asked::of(relay, &addresses, record.and_then(Record::domains));
-    judge(state, relay, &asked, now).into_iter().find_map(|opinion| match opinion.says {
+    judge(state, relay, &state.would_ask(relay), now).into_iter().find_map(|opinion| match opinion
+        .says
+    {
         Says::Holds(hold) => {
             let advice = hold.overrule(state.host().dane).err()?;
             Some((hold, advice))

@@ -1,8 +1,9 @@
 //! The rules: the numbers and lists of the config that a decision rests on.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::clients::ClientKey;
+use crate::moment::{seconds, seconds_of};
 use crate::never::NeverList;
 
 /// What the operator tuned.
@@ -32,6 +33,13 @@ pub struct Rules {
     pub guards: Guards,
     /// The rules of the receiving side; none while it is off.
     pub receiving: Option<Receiving>,
+}
+
+impl Rules {
+    /// Until when a relay or client gets no entry whose entry is lifted by hand now; in seconds since 1970.
+    pub(crate) fn hold_off_until(&self, now: Timestamp) -> u32 {
+        seconds(now.saturating_add(self.hold_off).unwrap_or(Timestamp::MAX))
+    }
 }
 
 /// The rules of the receiving side, beside those that it shares with the sending one.
@@ -75,7 +83,7 @@ impl Life {
         if self.ttl.is_zero() {
             return u32::MAX;
         }
-        now.saturating_add(u32::try_from(self.ttl.as_secs().max(0)).unwrap_or(u32::MAX))
+        now.saturating_add(seconds_of(self.ttl))
     }
 }
 

@@ -10,12 +10,12 @@ use crate::alarm::{About, Alarm};
 use crate::asked::Asked;
 use crate::candidate::relays;
 use crate::clients::{Client, Clients};
-use crate::evidence::seconds;
 use crate::fact::{Answer, Question};
 use crate::hold::Hold;
 use crate::host::Host;
 use crate::input::Change;
 use crate::lately::Lately;
+use crate::moment::seconds;
 use crate::never::is_below;
 use crate::record::{Record, Saved};
 use crate::ring::HOUR;
@@ -276,6 +276,12 @@ impl State {
             self.retried = now;
         }
         is
+    }
+
+    /// Whether what others wiped away may be put back by now. A moment that is yet to come is one of a clock that was wrong.
+    pub(crate) fn may_put_back(&self, now: Timestamp) -> bool {
+        let every = self.rules.put_back_every;
+        self.put_back.is_none_or(|last| last > now || now.duration_since(last) >= every)
     }
 
     /// The limit that so many more entries would pass, if they would pass one. A relay may pass that of an hour alone,

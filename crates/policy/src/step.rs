@@ -14,13 +14,14 @@ use maillog::event::{Attempt, Event, Recipients, Stuck, Success, Waiting, What};
 use maillog::relay::Relay;
 use maillog::reply::Reply;
 
-use crate::evidence::{Strength, seconds};
+use crate::evidence::Strength;
 use crate::hold::Hold;
 use crate::input::{Change, Effect, Input, MapState, Request};
+use crate::moment::{moment, seconds, whole};
 use crate::record::{Record, Work};
 use crate::rules::Rules;
 use crate::state::State;
-use crate::{candidate, clients, map, probing, requests, successes};
+use crate::{candidate, clients, map, probing, requests, successes, withdraw};
 
 /// What a step brought about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -183,8 +184,8 @@ fn add(
         outcome.effects.extend(asked.add_address(address).map(Effect::Ask));
     }
     let is_open = record.is_open(now);
-    map::withdraw_if_required(state, relay, now, outcome);
-    map::withdraw_there_if_required(state, relay, address, now, outcome);
+    withdraw::withdraw_if_required(state, relay, now, outcome);
+    withdraw::withdraw_there_if_required(state, relay, address, now, outcome);
     if state.live && is_open {
         candidate::weigh(state, relay, now, outcome);
     }
@@ -205,7 +206,7 @@ fn on_waiting(state: &mut State, waiting: &Waiting<'_>, now: Timestamp, outcome:
         if !record.evidence.is_empty() {
             record.add_message(&waiting.queue_id);
             add_recipients(record, &waiting.recipients, outcome);
-            map::withdraw_if_required(state, &relay, now, outcome);
+            withdraw::withdraw_if_required(state, &relay, now, outcome);
         }
     }
 }
@@ -230,7 +231,7 @@ fn on_dane_warning(state: &mut State, relay: &Relay<'_>, now: Timestamp, outcome
     standing.dane_warned = Some(seconds(now));
     let hold = Hold::DaneWarned(now);
     if record.is_decided() {
-        return map::withdraw(state, relay, hold, now, outcome);
+        return withdraw::withdraw(state, relay, hold, now, outcome);
     }
     if !told {
         candidate::hold_back(state, relay, hold, now, outcome);
@@ -245,9 +246,13 @@ pub(crate) fn managed(
     why: &str,
     now: Timestamp,
 ) -> Managed {
-    let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let until = rules.life.until(seconds(now));
-    let until = (until != u32::MAX).then(|| Timestamp::from_second(until.into()).ok()).flatten();
-    let (remedy, relay) = (Remedy::TryTls, relay.as_str().into());
-    Managed { remedy, key, relay, why: why.to_owned(), since, until }
+    Managed {
+        remedy: Remedy::TryTls,
+        key,
+        relay: relay.as_str().into(),
+        why: why.to_owned(),
+        since: whole(now),
+        until: (until != u32::MAX).then(|| moment(until)),
+    }
 }

@@ -91,39 +91,26 @@ fn mail_to_a_strict_domain_stuck_at_a_further_address_withdraws() {
     s.stuck(MX, "192.0.2.2");
     assert!(s.told.iter().any(|l| l.starts_with("withdrawn")), "{s}");
 }
-fn odd(to: &'static str) -> Story {
-    let mut s = Story::new(Rules::default());
-    s.state.set_admin(Answer::Known(admin("TLS_Rcpt:strict.example VERIFY\n")));
-    s.to = vec![to];
-    for _ in 0..3 {
-        s.stuck(MX, "192.0.2.1").wait(15);
+
+/// sendmail finds the strict domain in each of these; what we cannot tell is unknown.
+#[test]
+fn odd_recipients_of_a_strict_domain() {
+    let recipients = [
+        "u%strict.example",
+        "strict.example!u",
+        "u@strict.example (c)",
+        "u@strict.example(x@y.example)",
+    ];
+    for recipient in recipients {
+        let mut s = Story::new(Rules::default());
+        s.state.set_admin(Answer::Known(admin("TLS_Rcpt:strict.example VERIFY\n")));
+        s.to = vec![recipient];
+        for _ in 0..3 {
+            s.stuck(MX, "192.0.2.1").wait(15);
+        }
+        s.ptr("192.0.2.1", "");
+        assert!(!s.told.iter().any(|l| l.starts_with("active")), "{recipient}: {s}");
     }
-    s.ptr("192.0.2.1", "");
-    s
-}
-
-#[test]
-fn a_percent_in_the_recipient() {
-    let s = odd("u%strict.example");
-    assert!(!s.told.iter().any(|l| l.starts_with("active")), "{s}");
-}
-
-#[test]
-fn a_bang_in_the_recipient() {
-    let s = odd("strict.example!u");
-    assert!(!s.told.iter().any(|l| l.starts_with("active")), "{s}");
-}
-
-#[test]
-fn a_comment_in_the_recipient() {
-    let s = odd("u@strict.example (c)");
-    assert!(!s.told.iter().any(|l| l.starts_with("active")), "{s}");
-}
-
-#[test]
-fn a_comment_with_an_address_in_it() {
-    let s = odd("u@strict.example(x@y.example)");
-    assert!(!s.told.iter().any(|l| l.starts_with("active")), "{s}");
 }
 
 #[test]

@@ -1,13 +1,10 @@
-//! Clients of ours: who counts, what holds, what is written, and what others do to it. And replies of relays.
+//! Clients of ours: who counts, what holds, what is written, and what others do to it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
 mod story;
 
-use jiff::SignedDuration;
 use maillog::event::{Cause, CauseKind, Client, What};
-use maillog::relay::Relay;
-use maillog::reply::Reply;
 use policy::clients::{Client as Known, ClientKey, ClientNews};
 use policy::fact::Answer;
 use policy::host::Host;
@@ -455,49 +452,4 @@ fn a_flood_of_strangers_is_bounded() {
         clients.get(format!("10.0.{}.{}", n / 250, n % 250).parse().unwrap()).is_some()
     });
     assert!(left.count() <= 101);
-}
-
-fn reply(story: &mut Story, relay: &str, counts: bool) {
-    let relay = Relay::parse(relay.as_bytes()).unwrap();
-    let address = Some("192.0.2.1".parse().unwrap());
-    let recipients = Default::default();
-    story.event(What::Reply(Box::new(Reply {
-        relay,
-        address,
-        by: "x".into(),
-        counts,
-        recipients,
-    })));
-}
-
-/// A relay's own words lead to an entry as stuck attempts do, as weak evidence, and for that relay alone.
-#[test]
-fn replies_count_as_weak_evidence() {
-    let mut story = Story::new(Rules::default());
-    for _ in 0..3 {
-        reply(&mut story, story::MX, true);
-        reply(&mut story, "other.example.org", false);
-        story.wait(60);
-    }
-    let told = std::mem::take(&mut story.told).join("\n");
-    assert!(told.contains("candidate mx.example.org: 3 in 2h"), "{told}");
-    assert!(told.contains("held mx.example.org: only 0 of 3 attempts are more"), "{told}");
-    assert!(!told.contains("other"), "{told}");
-    story.wait(240);
-    reply(&mut story, story::MX, true);
-    story.expect(&[story::ASK]).ptr("192.0.2.1", "");
-    let told = story.told.join("\n");
-    assert!(told.contains("active mx.example.org: 192.0.2.1"), "{told}");
-}
-
-/// A line that ends a stuck attempt and matches a pattern too is one attempt.
-#[test]
-fn a_reply_beside_an_attempt_counts_once() {
-    let mut story = Story::new(Rules { min_span: SignedDuration::ZERO, ..Rules::default() });
-    for _ in 0..2 {
-        story.stuck(story::MX, "192.0.2.1");
-        reply(&mut story, story::MX, true);
-        story.wait(15);
-    }
-    story.expect(&[]);
 }

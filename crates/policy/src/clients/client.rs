@@ -100,7 +100,33 @@ impl Standing {
     }
 }
 
+/// By what a client shows that it is a mail server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// A handshake with it succeeded.
+    Handshake,
+    /// It handed a message over.
+    Mail,
+}
+
 impl Client {
+    /// When it last gave the sign, to the hour, in seconds since 1970; 0 if never.
+    pub(crate) fn last(&self, sign: Sign) -> u32 {
+        match sign {
+            Sign::Handshake => self.worked,
+            Sign::Mail => self.delivered,
+        }
+    }
+
+    /// It gave the sign.
+    pub(crate) fn gave(&mut self, sign: Sign, second: u32) {
+        let last = match sign {
+            Sign::Handshake => &mut self.worked,
+            Sign::Mail => &mut self.delivered,
+        };
+        *last = second.max(*last);
+    }
+
     /// Whether it is a mail server by what it has done: it handed mail over, or spoke TLS with us.
     pub fn is_known(&self) -> bool {
         self.delivered != 0 || self.worked != 0

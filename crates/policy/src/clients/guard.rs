@@ -6,13 +6,14 @@ use std::net::IpAddr;
 
 use access::key::Key;
 use access::lookup::{Entries, Hit, Tag, lookup};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::{Client, moment};
-use crate::evidence::{Weight, seconds};
+use super::Client;
+use crate::evidence::Weight;
 use crate::fact::Answer;
 use crate::guard::quoted;
 use crate::hold::Hold;
+use crate::moment::{moment, seconds};
 use crate::ring::HOUR;
 use crate::state::State;
 
@@ -100,9 +101,7 @@ fn worked_lately(state: &State, client: &Client, now: Timestamp) -> Option<Hold>
     if client.worked == 0 || now.duration_since(at) > guards.trusted_for {
         return None;
     }
-    let failing = client.evidence.began().map_or(SignedDuration::ZERO, |began| {
-        SignedDuration::from_secs(i64::from(seconds(now)) - i64::from(began))
-    });
+    let failing = client.evidence.failing_for(now);
     let wanted = guards.trusted_min_span;
     (!guards.trusted_for.is_zero() && failing < wanted).then_some(Hold::ClientWorkedLately {
         at,

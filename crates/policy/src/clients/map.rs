@@ -11,9 +11,9 @@ use super::client::Entry;
 use super::guard::{against_return, against_standing};
 use super::way::{hold_back, take_out, weigh, write};
 use super::{Became, Client, ClientChange, ClientNews, Standing, text};
-use crate::evidence::seconds;
 use crate::hold::Hold;
 use crate::input::{Change, Effect, Look, MapState, Proof};
+use crate::moment::seconds;
 use crate::state::State;
 use crate::step::Outcome;
 
@@ -121,7 +121,7 @@ fn compare(
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
-    let until = seconds(now.saturating_add(state.rules.hold_off).unwrap_or(Timestamp::MAX));
+    let until = state.rules.hold_off_until(now);
     let has_entry = |client: &Client| {
         !matches!(client.standing, Standing::None | Standing::Proposed(_) | Standing::Lifted(_))
     };
@@ -194,8 +194,7 @@ pub(crate) fn go_on(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
         outcome.changes.push(Change::Client(address, change));
         take_out(state, address, entry, outcome);
     }
-    let every = state.rules.put_back_every;
-    if state.put_back.is_some_and(|last| last <= now && now.duration_since(last) < every) {
+    if !state.may_put_back(now) {
         return;
     }
     for address in state.clients.which(|client| matches!(client.standing, Standing::Wiped(_))) {

@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use maillog::event::{Cause, Client as Logged, What};
 use maillog::relay::is_plain_name;
 
-use super::client::Entry;
-use super::{Client, ClientChange, ClientEdit, ClientKey, Standing, guard, moment, text};
-use crate::evidence::{Strength, Weight, seconds};
+use super::client::{Entry, Sign};
+use super::{Client, ClientChange, ClientEdit, ClientKey, Standing, guard, text};
+use crate::evidence::{Strength, Weight};
 use crate::hold::Hold;
 use crate::input::{Change, Effect};
+use crate::moment::{moment, seconds, whole};
 use crate::ring::HOUR;
 use crate::rules::Rules;
 use crate::state::State;
@@ -30,10 +31,10 @@ pub(crate) fn on_event(state: &mut State, what: &What<'_>, now: Timestamp, outco
     match what {
         What::ClientFailed(client, cause) => failed(state, client, cause, now, outcome),
         What::ClientSucceeded(client) => {
-            gets_through(state, client.address, now, outcome, |client| &mut client.worked);
+            gets_through(state, client.address, Sign::Handshake, now, outcome);
         }
         What::ClientDelivered(client) => {
-            gets_through(state, client.address, now, outcome, |client| &mut client.delivered);
+            gets_through(state, client.address, Sign::Mail, now, outcome);
         }
         _ => {}
     }
@@ -66,21 +67,20 @@ fn failed(
 fn gets_through(
     state: &mut State,
     address: IpAddr,
+    sign: Sign,
     now: Timestamp,
     outcome: &mut Outcome,
-    which: fn(&mut Client) -> &mut u32,
 ) {
     let (row, second) = (text(address), seconds(now));
-    if let Some(client) = state.clients.table.get(&row) {
-        let fresh = |mut client: Client| second < which(&mut client).saturating_add(HOUR);
-        if client.evidence.is_empty() && fresh(client.clone()) {
-            return;
-        }
+    if let Some(client) = state.clients.table.get(&row)
+        && client.evidence.is_empty()
+        && second < client.last(sign).saturating_add(HOUR)
+    {
+        return;
     }
     let client = state.clients.table.get_or_insert_with(&row, Client::default);
     client.seen = client.seen.max(second);
-    let last = which(client);
-    *last = second.max(*last);
+    client.gave(sign, second);
     if client.evidence.last().is_none_or(|last| last > second) {
         return; // None, or of an older log: it failed after that.
     }
@@ -161,7 +161,7 @@ pub(super) fn write(
         key: entry.key.clone(),
         relay: text(address).into(),
         why: why.to_owned(),
-        since: Timestamp::from_second(now.as_second()).unwrap_or(now),
+        since: whole(now),
         until: (entry.until != 0).then(|| moment(entry.until)),
     };
     if let Standing::Wiped(_) = client.standing {

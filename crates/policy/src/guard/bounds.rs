@@ -1,14 +1,11 @@
 //! Bounds: how many entries there may be, and whether any is needed at all.
 
 use super::{Case, Says};
-use crate::candidate::keys_for;
-use crate::evidence::seconds;
 use crate::hold::Hold;
+use crate::moment::seconds;
 
 pub(super) fn limits(case: &Case<'_>) -> Says {
-    let keys = keys_for(case.state, case.relay, case.asked).unwrap_or_default();
-    let in_force = case.record().map_or(&[][..], |record| record.active());
-    let new = keys.iter().filter(|key| !in_force.contains(key)).count();
+    let new = case.new_keys().len();
     if let Some(hold) = case.state.limit(new.max(1), case.now) {
         return Says::Holds(hold);
     }

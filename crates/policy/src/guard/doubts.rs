@@ -1,11 +1,10 @@
 //! Doubts about the evidence itself: TLS that worked a week ago, faults that look like ours, failures that any network
 //! has. A further address of a relay that has its entry needs less: what failed before the entry was made counts for it.
 
-use jiff::{SignedDuration, Timestamp};
-
 use super::{Case, Says};
-use crate::evidence::{Weight, seconds};
+use crate::evidence::Weight;
 use crate::hold::Hold;
+use crate::moment::moment;
 
 /// sendmail cuts the name in `STARTTLS=client, relay=…` after so many bytes.
 const LOGGED: usize = 100;
@@ -21,7 +20,7 @@ pub(super) fn worked_lately(case: &Case<'_>) -> Says {
     let Some(success) = case.state.last_success(case.relay.as_str()) else {
         return Says::Silent("no success is on record".to_owned());
     };
-    let at = Timestamp::from_second(success.second.into()).unwrap_or(case.now);
+    let at = moment(success.second);
     let ago = case.now.duration_since(at);
     if ago > guards.trusted_for {
         return Says::Silent(format!("TLS with it worked at {at:.0}, longer ago than is trusted"));
@@ -34,11 +33,7 @@ pub(super) fn worked_lately(case: &Case<'_>) -> Says {
     if case.is_on_probation() {
         return Says::Silent("it is on probation".to_owned());
     }
-    let began = case.record().and_then(|record| record.evidence.began());
-    let failing =
-        began.filter(|began| *began >= success.second).map_or(SignedDuration::ZERO, |began| {
-            SignedDuration::from_secs(i64::from(seconds(case.now)) - i64::from(began))
-        });
+    let failing = case.failing_since(success.second);
     let wanted = guards.trusted_min_span;
     if failing >= wanted {
         return Says::Silent(format!(

@@ -8,13 +8,12 @@
 use std::net::IpAddr;
 
 use access::key::Key;
-use jiff::{SignedDuration, Timestamp};
 use maillog::relay::Relay;
 
 use super::{Case, Rule, Says, doubts, promises, words};
-use crate::candidate::keys_for;
-use crate::evidence::seconds;
 use crate::hold::Hold;
+use crate::moment::moment;
+use crate::record::Record;
 
 /// What is asked of another relay: whatever rests on its name.
 const OF_OTHERS: [Rule; 7] = [
@@ -31,10 +30,7 @@ pub(super) fn neighbours(case: &Case<'_>) -> Says {
     if !case.asked.is_located() {
         return Says::Waits("the PTR of its addresses".to_owned());
     }
-    let keys = keys_for(case.state, case.relay, case.asked).unwrap_or_default();
-    let in_force = case.record().map_or(&[][..], |record| record.active());
-    let new = keys.iter().filter(|key| !in_force.contains(key)).filter_map(Key::address);
-    let addresses: Vec<IpAddr> = new.collect();
+    let addresses: Vec<IpAddr> = case.new_keys().iter().filter_map(Key::address).collect();
     if addresses.is_empty() {
         return Says::Silent("no entry by address would be new".to_owned());
     }
@@ -49,7 +45,7 @@ pub(super) fn neighbours(case: &Case<'_>) -> Says {
 
 /// What speaks for the other relays on record at the address.
 fn others(case: &Case<'_>, address: IpAddr) -> Option<Hold> {
-    let there = |record: &crate::record::Record| {
+    let there = |record: &Record| {
         record.evidence.addresses().contains(&address)
             || record.active().iter().any(|key| key.address() == Some(address))
     };
@@ -76,10 +72,7 @@ fn against(case: &Case<'_>, name: &str) -> Option<Hold> {
     let relay = Relay::parse(name.as_bytes())?;
     let asked = case.asked.of_name(name);
     let other = Case { state: case.state, relay: &relay, asked: &asked, now: case.now };
-    OF_OTHERS.into_iter().find_map(|rule| match rule(&other) {
-        Says::Holds(hold) => Some(hold),
-        Says::Silent(_) | Says::Waits(_) => None,
-    })
+    other.first(OF_OTHERS, |_| true)
 }
 
 /// TLS worked there lately, with another relay: what worked with this one is another guard's.
@@ -90,14 +83,11 @@ fn worked(case: &Case<'_>, address: IpAddr) -> Option<Hold> {
     if own.is_some_and(|own| own.second >= there.second) {
         return None;
     }
-    let at = Timestamp::from_second(there.second.into()).unwrap_or(case.now);
+    let at = moment(there.second);
     if case.now.duration_since(at) > guards.trusted_for {
         return None;
     }
-    let began = case.record().and_then(|record| record.evidence.began());
-    let failing = began.filter(|began| *began >= there.second).map_or(SignedDuration::ZERO, |b| {
-        SignedDuration::from_secs(i64::from(seconds(case.now)) - i64::from(b))
-    });
+    let failing = case.failing_since(there.second);
     let wanted = guards.trusted_min_span;
     (failing < wanted).then_some(Hold::WorkedThere { address, at, failing, wanted })
 }

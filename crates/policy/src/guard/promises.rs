@@ -1,11 +1,9 @@
 //! What the other side has promised the world: that TLS works with it, and that mail must not come without.
 
-use jiff::Timestamp;
-
 use super::{Case, Says};
-use crate::evidence::seconds;
 use crate::fact::{Answer, Sts, StsMode, Tlsa};
 use crate::hold::Hold;
+use crate::moment::{moment, seconds};
 
 /// For how long sendmail's own warning holds, in seconds: a month.
 const WARNING_HOLDS: u32 = 30 * 86_400;
@@ -15,8 +13,7 @@ pub(super) fn dane(case: &Case<'_>) -> Says {
     if let Some(warned) = warned
         && seconds(case.now).saturating_sub(warned) < WARNING_HOLDS
     {
-        let at = Timestamp::from_second(warned.into()).unwrap_or(case.now);
-        return Says::Holds(Hold::DaneWarned(at));
+        return Says::Holds(Hold::DaneWarned(moment(warned)));
     }
     if case.asked.tlsa.is_empty() {
         return Says::Silent("an address literal has no TLSA records".to_owned());

@@ -1,0 +1,122 @@
+//! The withdrawal: entries that are in force, or on their way, and must not be any more. With them mail would bounce or be
+//! stuck all the same by now (`TLS_Rcpt:`, `TLS_Srv:`), sendmail itself has found that the relay has DANE, or what speaks
+//! against putting them back does so.
+//!
+//! An entry by address acts on whatever relay is there. So what must not be for one relay goes for all that share it, and
+//! mail of a relay without an entry counts where another's acts.
+
+use std::net::IpAddr;
+
+use access::key::Key;
+use jiff::Timestamp;
+use maillog::relay::Relay;
+
+use crate::candidate::{hold_back, relays};
+use crate::guard::requires_tls;
+use crate::hold::Hold;
+use crate::input::Change;
+use crate::map::take_out;
+use crate::record::{Record, Work};
+use crate::state::State;
+use crate::step::Outcome;
+
+/// The entries of a relay are in force, or on their way, and must not be: they are taken out, and it is held.
+pub(crate) fn withdraw(
+    state: &mut State,
+    relay: &Relay<'_>,
+    hold: Hold,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    let standing = record.standing();
+    standing.proposed.clear();
+    standing.wiped.clear();
+    let keys = std::mem::take(&mut standing.active);
+    standing.since = 0;
+    standing.life = None;
+    if let Work::Editing { cleared, .. } = &mut standing.work {
+        *cleared = true; // What is being written is taken out when that is answered.
+    } else {
+        hold_back(state, relay, hold.clone(), now, outcome);
+    }
+    if keys.is_empty() {
+        return;
+    }
+    withdraw_shared(state, relay, &keys, &hold, now, outcome);
+    let relay = relay.clone().into_owned();
+    outcome.changes.push(Change::Withdrawn(relay.clone(), keys.clone(), hold));
+    take_out(state, relay, keys, outcome);
+}
+
+/// Entries by address act on other relays there, and theirs on this one: what must not be for the one must not be for
+/// any.
+fn withdraw_shared(
+    state: &mut State,
+    relay: &Relay<'_>,
+    keys: &[Key],
+    hold: &Hold,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let shares = |record: &Record| {
+        record.active().iter().chain(record.editing()).any(|key| keys.contains(key))
+    };
+    for other in relays(state, |record| shares(record)) {
+        let Some(record) = state.relays.get_mut(other.as_str()) else { continue };
+        let standing = record.standing();
+        if let Work::Editing { keys: editing, cleared } = &mut standing.work {
+            *cleared |= editing.iter().any(|key| keys.contains(key));
+        }
+        let (shared, own): (Vec<Key>, Vec<Key>) =
+            std::mem::take(&mut standing.active).into_iter().partition(|key| keys.contains(key));
+        standing.active = own;
+        let Some(address) = shared.iter().find_map(Key::address) else { continue };
+        let name = relay.as_str().into();
+        let hold = Hold::Neighbour { address, name, hold: Box::new(hold.clone()) };
+        if !matches!(record.work(), Work::Editing { .. }) {
+            hold_back(state, &other, hold.clone(), now, outcome);
+        }
+        outcome.changes.push(Change::Withdrawn(other, shared, hold));
+    }
+}
+
+/// Mail of the relay is stuck at an address where an entry of another acts: it would bounce the next time.
+pub(crate) fn withdraw_there_if_required(
+    state: &mut State,
+    relay: &Relay<'_>,
+    address: Option<IpAddr>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let Some(key) = address.map(|address| Key::Address(address.to_canonical())) else { return };
+    let acts = |record: &Record| record.active().contains(&key);
+    let own = state.record(relay.as_str()).is_some_and(acts);
+    if own || !state.relays.iter().any(|(_, record)| acts(record)) {
+        return;
+    }
+    let Some(hold) = requires_tls(state, relay, now) else { return };
+    withdraw_shared(state, relay, std::slice::from_ref(&key), &hold, now, outcome);
+    let relay = relay.clone().into_owned();
+    take_out(state, relay, vec![key], outcome);
+}
+
+/// Withdraws the relay's entries if mail would bounce with them, or be stuck all the same.
+pub(crate) fn withdraw_if_required(
+    state: &mut State,
+    relay: &Relay<'_>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let decided = state.record(relay.as_str()).is_some_and(Record::is_decided);
+    if let Some(hold) = decided.then(|| requires_tls(state, relay, now)).flatten() {
+        withdraw(state, relay, hold, now, outcome);
+    }
+}
+
+/// The admin may require TLS where he did not before.
+pub(crate) fn withdraw_required(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    for relay in relays(state, Record::is_decided) {
+        withdraw_if_required(state, &relay, now, outcome);
+    }
+}
