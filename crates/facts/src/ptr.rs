@@ -22,8 +22,9 @@ use policy::fact::{Answer, Ptr, PtrName};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::addresses;
 use crate::cache::Keep;
-use crate::upstream::{Trouble, Upstream};
+use crate::upstream::{Trouble, Upstream, absolute};
 
 /// Names that are looked at.
 const MAX_NAMES: usize = 8;
@@ -85,14 +86,8 @@ async fn confirms<P: RuntimeProvider>(
     deadline: Instant,
 ) -> Result<(bool, u32), Trouble> {
     let kind = if address.is_ipv4() { RecordType::A } else { RecordType::AAAA };
-    let name = Name::from_ascii(format!("{name}."))
-        .map_err(|_| Trouble("it is no name that DNS can hold".into()))?;
-    let records = servers.look_up(&name, kind, deadline).await?;
-    let confirmed = records.data.iter().any(|data| match data {
-        RData::A(a) => address == IpAddr::V4(a.0),
-        RData::AAAA(aaaa) => address == IpAddr::V6(aaaa.0),
-        _ => false,
-    });
+    let records = servers.look_up(&absolute(name)?, kind, deadline).await?;
+    let confirmed = records.data.iter().filter_map(addresses::of).any(|found| found == address);
     Ok((confirmed, records.ttl))
 }
 

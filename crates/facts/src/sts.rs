@@ -23,14 +23,14 @@ use std::time::Duration;
 
 use ::policy::fact::{Answer, Fact, Sts};
 use hickory_resolver::net::runtime::RuntimeProvider;
-use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::proto::rr::RecordType;
 use jiff::{SignedDuration, Timestamp};
 use maillog::relay::is_plain_name;
 use tokio::time::Instant;
 
 use crate::cache::Keep;
 use crate::resolver::Settings;
-use crate::upstream::{Trouble, Upstream};
+use crate::upstream::{Trouble, Upstream, absolute};
 use fetch::Fetcher;
 use kept::Kept;
 
@@ -138,8 +138,7 @@ async fn published<P: RuntimeProvider>(
     domain: &str,
     deadline: Instant,
 ) -> Result<(Option<Box<str>>, u32), Trouble> {
-    let name = Name::from_ascii(format!("_mta-sts.{domain}."))
-        .map_err(|_| Trouble("it is no name that DNS can hold".into()))?;
+    let name = absolute(&format!("_mta-sts.{domain}"))?;
     let records = servers.look_up(&name, RecordType::TXT, deadline).await?;
     Ok((record::id(&records.data), records.ttl))
 }

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 use crate::cache::Keep;
 use crate::resolver::{Dnssec, Settings};
-use crate::upstream::{Server, Trouble, Upstream};
+use crate::upstream::{Server, Trouble, Upstream, absolute};
 use validate::Validator;
 
 /// Aliases of a relay's name that are followed.
@@ -94,7 +94,7 @@ impl Rules {
         if self.dnssec == Dnssec::Off {
             return (Answer::NotAsked, Keep::Unknown);
         }
-        let name = is_plain_name(relay).then(|| Name::from_ascii(format!("{relay}.")).ok());
+        let name = is_plain_name(relay).then(|| absolute(relay).ok());
         let Some(Some(name)) = name else {
             return (Answer::Unknown("TLSA: no plain host name".into()), Keep::Unknown);
         };

@@ -38,8 +38,8 @@ use crate::chain::{Chain, follow};
 /// Questions for one look-up, at most: the first, and one for each alias that leads out of an answer.
 const MAX_QUESTIONS: usize = 4;
 
-/// Used where a negative answer has no SOA record, in seconds.
-const NEGATIVE_TTL: u32 = 60;
+/// Used where nothing says how long a negative answer holds (it has no SOA record), in seconds.
+pub(crate) const NEGATIVE_TTL: u32 = 60;
 
 /// Characters of a [`Trouble`], at most.
 const MAX_WORDS: usize = 200;
@@ -347,6 +347,12 @@ impl<P: RuntimeProvider> fmt::Debug for Upstream<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.servers.iter().map(|server| server.address)).finish()
     }
+}
+
+/// The name of this text, which has no dot at its end.
+pub(crate) fn absolute(name: &str) -> Result<Name, Trouble> {
+    let name = Name::from_ascii(format!("{name}."));
+    name.map_err(|_| Trouble("it is no name that DNS can hold".into()))
 }
 
 /// The text with everything but printable ASCII escaped, at most 200 characters: an error may quote a name.

@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use hickory_resolver::net::runtime::RuntimeProvider;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
@@ -32,7 +31,8 @@ use tokio_openssl::SslStream;
 
 use super::reach::is_global;
 use super::socket::Socket;
-use crate::upstream::{Trouble, Upstream, printable};
+use crate::addresses;
+use crate::upstream::{Trouble, Upstream, absolute, printable};
 
 /// Addresses that are tried.
 const MAX_ADDRESSES: usize = 2;
@@ -64,27 +64,24 @@ impl Fetcher {
         host: &str,
         deadline: Instant,
     ) -> Result<Vec<IpAddr>, Trouble> {
-        let name = Name::from_ascii(format!("{host}."))
-            .map_err(|_| Trouble("it is no name that DNS can hold".into()))?;
-        let (v4, v6) = tokio::join!(
-            servers.look_up(&name, RecordType::A, deadline),
-            servers.look_up(&name, RecordType::AAAA, deadline),
-        );
-        let (v4, v6) = match (v4, v6) {
+        let name = absolute(host)?;
+        let (v4, v6) = match addresses::look_up(servers, &name, deadline).await {
             (Ok(v4), Ok(v6)) => (v4.data, v6.data),
             (Ok(v4), Err(_)) if !v4.data.is_empty() => (v4.data, Vec::new()),
             (Err(_), Ok(v6)) if !v6.data.is_empty() => (Vec::new(), v6.data),
             (Err(trouble), _) | (_, Err(trouble)) => return Err(trouble),
         };
         let may = |address: &IpAddr| self.private || is_global(*address);
-        let (mut v4s, mut v6s) = (addresses(&v4).filter(may), addresses(&v6).filter(may));
+        let v4 = v4.iter().filter_map(addresses::of);
+        let v6 = v6.iter().filter_map(addresses::of);
+        let (mut v4s, mut v6s) = (v4.clone().filter(may), v6.clone().filter(may));
         let mut found: Vec<IpAddr> = v4s.next().into_iter().chain(v6s.next()).collect();
         found.extend(v4s.chain(v6s));
         found.truncate(MAX_ADDRESSES);
         if !found.is_empty() {
             return Ok(found);
         }
-        Err(Trouble(match addresses(&v4).chain(addresses(&v6)).next() {
+        Err(Trouble(match v4.chain(v6).next() {
             None => "it has no address".into(),
             Some(first) => format!("no address of it is a public one, not {first}").into(),
         }))
@@ -135,14 +132,6 @@ impl Fetcher {
         };
         request(stream, &host).await
     }
-}
-
-fn addresses(records: &[RData]) -> impl Iterator<Item = IpAddr> {
-    records.iter().filter_map(|data| match data {
-        RData::A(a) => Some(IpAddr::V4(a.0)),
-        RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
-        _ => None,
-    })
 }
 
 /// A TLS session that will be one with the host of this name, or none.

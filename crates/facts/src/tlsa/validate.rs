@@ -28,16 +28,13 @@ use tokio::time::Instant;
 
 use super::bounded::Bounded;
 use super::{Found, Proof};
-use crate::upstream::{Trouble, in_words, printable};
+use crate::upstream::{NEGATIVE_TTL, Trouble, in_words, printable};
 
 /// Questions for one look-up: the first, and one or two for each alias.
 const MAX_QUESTIONS: usize = 8;
 
 /// Sets of records of which it is remembered, for the questions of one fact, what was proven.
 const REMEMBERED: usize = 256;
-
-/// Used where nothing says how long a denial holds, in seconds.
-const NEGATIVE_TTL: u32 = 60;
 
 /// What an answer lacks.
 const UNPROVEN: &str = "bogus: no proof that there is none";
