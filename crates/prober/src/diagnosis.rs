@@ -1,5 +1,7 @@
 //! What a probe comes to: the verdict, what it rests on, what would work, and the remedy that costs least.
 
+use access::key::Key;
+use access::remedy::Tagged;
 use serde::Serialize;
 
 use crate::certificate::Certificate;
@@ -90,23 +92,31 @@ impl Diagnosis {
         self.verdict.is_some_and(|verdict| verdict != Verdict::Good)
     }
 
-    /// The remedy for a relay that the access map would know as `key` (`mx.example.org`, `192.0.2.1`).
-    pub fn remedy(&self, key: &str) -> Remedy {
+    /// Whether sendmail sends in clear by itself: STARTTLS is not offered, or refused before the handshake, where it takes
+    /// any other answer than 220 for "no TLS here" (measured on 8.17).
+    pub fn is_clear_already(&self) -> bool {
+        match self.verdict {
+            Some(Verdict::NoStarttls) => true,
+            Some(Verdict::Refused) => self.at == Stage::Starttls,
+            _ => false,
+        }
+    }
+
+    /// The remedy for a relay that the access map would know by the key.
+    pub fn remedy(&self, key: &Key) -> Remedy {
         let Some(verdict) = self.verdict else { return Remedy::Unknown };
         match (verdict, &self.works_if) {
             (Verdict::Good, _) => Remedy::None,
-            // Before the handshake: sendmail takes any other answer than 220 for "no TLS here".
-            (Verdict::NoStarttls, _) => Remedy::ClearAlready,
-            (Verdict::Refused, _) if self.at == Stage::Starttls => Remedy::ClearAlready,
+            _ if self.is_clear_already() => Remedy::ClearAlready,
             (_, Some(works)) => weaker(works.ask, key),
             (Verdict::ClientCert, None) => Remedy::Certificate,
-            (_, None) => Remedy::TryTls(format!("Try_TLS:{key}\tNO")),
+            (_, None) => Remedy::TryTls(Tagged::try_tls(key.clone()).line()),
         }
     }
 }
 
 /// The line that makes sendmail ask like this.
-fn weaker(ask: Ask, key: &str) -> Remedy {
+fn weaker(ask: Ask, key: &Key) -> Remedy {
     let options = match ask {
         Ask::AsSendmail => return Remedy::None,
         Ask::NoCertificate => return Remedy::Certificate,
@@ -115,7 +125,8 @@ fn weaker(ask: Ask, key: &str) -> Remedy {
         Ask::Level0 => "cipherlist=DEFAULT:@SECLEVEL=0",
         Ask::AllCiphers | Ask::OldVersions => "cipherlist=ALL:@SECLEVEL=0",
     };
-    Remedy::Weaker(format!("TLS_Clt_features:{key}\t{options}"))
+    let tagged = Tagged { remedy: access::remedy::Remedy::TlsCltFeatures, key: key.clone() };
+    Remedy::Weaker(format!("{tagged}\t{options}"))
 }
 
 /// The alert handshake_failure says "no common cipher" for whatever was not in common; what works then tells which it was.
@@ -164,6 +175,10 @@ mod tests {
         WorksIf { ask, agreed: Agreed { version: "TLSv1", cipher: "X", bits: 128 } }
     }
 
+    fn key() -> Key {
+        Key::name("mx.example").expect("key")
+    }
+
     fn diagnosis(code: i32, ask: Option<Ask>) -> Diagnosis {
         Diagnosis::of(broken(code), ask.map(works), Vec::new())
     }
@@ -180,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_remedy_that_costs_least() {
-        let remedy = |code, ask| diagnosis(code, ask).remedy("mx.example");
+        let remedy = |code, ask| diagnosis(code, ask).remedy(&key());
         let weaker = |line: &str| Remedy::Weaker(format!("TLS_Clt_features:mx.example\t{line}"));
         assert_eq!(remedy(394, Some(Ask::Level1)), weaker("cipherlist=DEFAULT:@SECLEVEL=1"));
         assert_eq!(remedy(267, Some(Ask::Tls12)), weaker("options=SSL_OP_NO_TLSv1_3"));
@@ -189,7 +204,7 @@ mod tests {
         assert_eq!(remedy(1048, Some(Ask::NoCertificate)), Remedy::Certificate);
         let seen = |at, ended| {
             let seen = Seen { at, ended, ..Seen::nothing() };
-            Diagnosis::of(seen, None, Vec::new()).remedy("mx.example")
+            Diagnosis::of(seen, None, Vec::new()).remedy(&key())
         };
         let reply = || Ended::Reply("454 no".to_owned(), 4);
         assert_eq!(seen(Stage::End, Ended::Well), Remedy::None);

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use access::key::Key;
 use prober::{
     Ask, Diagnosis, HostName, Note, Remedy, Settings, Stage, Target, Timeouts, Verdict, probe,
 };
@@ -115,7 +116,7 @@ fn what_was_not_reached_has_no_verdict() {
         let diagnosis = diagnose(mode.clone(), &settings());
         assert_eq!((diagnosis.verdict, diagnosis.at), (None, at), "{mode:?}: {diagnosis:#?}");
         assert!(diagnosis.reason.contains(reason), "{mode:?}: {diagnosis:#?}");
-        assert_eq!(diagnosis.remedy("mx.example"), Remedy::Unknown);
+        assert_eq!(diagnosis.remedy(&Key::name("mx.example").unwrap()), Remedy::Unknown);
         assert!(!diagnosis.is_broken());
         assert_printable(&diagnosis);
     }

@@ -43,7 +43,7 @@ pub(crate) struct Address {
 
 impl Address {
     pub(crate) fn new(target: Target, diagnosis: Diagnosis) -> Self {
-        let remedy = diagnosis.remedy(&Key::Address(target.address).to_string());
+        let remedy = diagnosis.remedy(&Key::Address(target.address));
         Self { address: target.address, shown: target.to_string(), diagnosis, remedy }
     }
 }

@@ -16,7 +16,7 @@ use maillog::relay::{Form, Relay};
 use policy::fact::{Answer, Fact, Question};
 use policy::life::Probed;
 use policy::never::NeverList;
-use prober::{Diagnosis, HostName, SMTP, Settings, Stage, Target, Verdict, glance};
+use prober::{Diagnosis, HostName, SMTP, Settings, Target, Verdict, glance};
 use tokio::sync::Semaphore;
 
 use crate::clock;
@@ -87,10 +87,11 @@ impl Watcher {
 /// What the heart makes of a diagnosis.
 fn of(diagnosis: &Diagnosis) -> Probed {
     let Some(verdict) = diagnosis.verdict else { return Probed::Unreached };
+    if diagnosis.is_clear_already() {
+        return Probed::Good;
+    }
     let strong = match verdict {
         Verdict::Good | Verdict::NoStarttls => return Probed::Good,
-        // Another answer than 220 to STARTTLS: sendmail goes on in clear.
-        Verdict::Refused if diagnosis.at == Stage::Starttls => return Probed::Good,
         Verdict::Refused | Verdict::ClosedOrReset | Verdict::Timeout => false,
         Verdict::NotTls
         | Verdict::NoVersion
