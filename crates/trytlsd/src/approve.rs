@@ -10,24 +10,20 @@ use crate::cli;
 use crate::clock;
 use crate::desk::{Answered, REFUSED, ask};
 use crate::glimpse::Glimpse;
-use crate::output::complain;
 use crate::request::Wish;
 
 /// Runs the command.
 pub(crate) fn run(args: &cli::Approve, config: &Config) -> anyhow::Result<u8> {
     let now = clock::now();
     let glimpse = Glimpse::take(config)?;
-    let Some(relay) = glimpse.relay(&args.relay) else {
-        complain(format!("{:?} is nothing that the log could name as a relay", args.relay));
-        return Ok(MISUSED);
-    };
+    let Some(relay) = glimpse.relay(&args.about.relay) else { return Ok(MISUSED) };
     if let Some((hold, advice)) = refusal(&glimpse.state, &relay, now) {
         let says = format!("{hold}; {advice}");
         let relay = relay.as_str().to_owned();
-        return Answered { relay, outcome: REFUSED, says, request: None }.tell(args.json);
+        return Answered { relay, outcome: REFUSED, says, request: None }.tell(args.about.json);
     }
     let until = now.saturating_add(args.r#for.0).unwrap_or(Timestamp::MAX).as_second();
     let reason = args.reason.clone();
     let wish = Wish::Approve { relay: relay.as_str().to_owned(), until, reason };
-    ask(config, &glimpse, &relay, &wish, "approved")?.tell(args.json)
+    ask(config, &glimpse, &relay, &wish, "approved")?.tell(args.about.json)
 }

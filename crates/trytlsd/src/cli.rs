@@ -123,18 +123,11 @@ Examples:
   trytlsd explain --no-dns --json '[192.0.2.25]'"
 )]
 pub(crate) struct Explain {
-    /// The config file [default: /etc/trytlsd/trytlsd.toml]
-    #[arg(long, value_name = "F")]
-    pub(crate) config: Option<PathBuf>,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) about: About,
     /// Ask neither DNS nor web servers
     #[arg(long)]
     pub(crate) no_dns: bool,
-    /// The relay as in the log: mx.example.org, [mx.example.org] or [192.0.2.25]
-    #[arg(value_name = "RELAY")]
-    pub(crate) relay: String,
 }
 
 /// Let a relay have its entry although a guard holds it back.
@@ -151,21 +144,14 @@ Examples:
   trytlsd approve mx.example.org --for 2d --reason 'ticket 4711'"
 )]
 pub(crate) struct Approve {
-    /// The config file [default: /etc/trytlsd/trytlsd.toml]
-    #[arg(long, value_name = "F")]
-    pub(crate) config: Option<PathBuf>,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) about: About,
     /// How long the approval holds: 12h, 30d
     #[arg(long, value_name = "SPAN", default_value = "30d")]
     pub(crate) r#for: Span,
     /// Why; it is kept with the approval
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// The relay as in the log: mx.example.org, [mx.example.org] or [192.0.2.25]
-    #[arg(value_name = "RELAY")]
-    pub(crate) relay: String,
 }
 
 /// Take a relay's entry out, and have none made for as long as the config says ([policy] hold_off).
@@ -180,15 +166,8 @@ Examples:
   trytlsd lift mx.example.org"
 )]
 pub(crate) struct Lift {
-    /// The config file [default: /etc/trytlsd/trytlsd.toml]
-    #[arg(long, value_name = "F")]
-    pub(crate) config: Option<PathBuf>,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// The relay as in the log: mx.example.org, [mx.example.org] or [192.0.2.25]
-    #[arg(value_name = "RELAY")]
-    pub(crate) relay: String,
+    #[command(flatten)]
+    pub(crate) about: About,
 }
 
 /// Have no entry made for a relay, for a time; one that it has goes.
@@ -202,15 +181,22 @@ Examples:
   trytlsd hold --for 2d '[192.0.2.25]'"
 )]
 pub(crate) struct Hold {
+    #[command(flatten)]
+    pub(crate) about: About,
+    /// How long: 12h, 30d
+    #[arg(long, value_name = "SPAN", default_value = "30d")]
+    pub(crate) r#for: Span,
+}
+
+/// What each command about one relay takes.
+#[derive(Debug, Args)]
+pub(crate) struct About {
     /// The config file [default: /etc/trytlsd/trytlsd.toml]
     #[arg(long, value_name = "F")]
     pub(crate) config: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
-    /// How long: 12h, 30d
-    #[arg(long, value_name = "SPAN", default_value = "30d")]
-    pub(crate) r#for: Span,
     /// The relay as in the log: mx.example.org, [mx.example.org] or [192.0.2.25]
     #[arg(value_name = "RELAY")]
     pub(crate) relay: String,

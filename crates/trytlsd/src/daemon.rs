@@ -414,10 +414,7 @@ impl Daemon {
     /// Looks anew at what the guards need to know of this host. sendmail may think for long about its own name.
     fn look_at_host(&mut self, config: &Config) {
         let config = config.clone();
-        self.hosts.spawn_blocking(move || {
-            let host = Host::look(&config);
-            host.known(host.asked(&config).as_ref())
-        });
+        self.hosts.spawn_blocking(move || Host::known_now(&config));
     }
 
     /// The same for a client.

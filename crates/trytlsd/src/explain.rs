@@ -6,12 +6,14 @@ use std::net::IpAddr;
 use access::managed::line;
 use config::Config;
 use jiff::Timestamp;
+use ledger::Happening;
 use maillog::relay::Relay;
 use policy::asked::Asked;
 use policy::candidate::keys_for;
 use policy::fact::{Answer, Ptr};
 use policy::guard::{Opinion, Says, judge};
 use policy::life::Life;
+use policy::moment::moment;
 use policy::record::Record;
 use policy::state::State;
 
@@ -22,7 +24,7 @@ use crate::explained::{
     Address, Alarm, Approved, Evidence, Explained, Guard, Happened, Lived, Success,
 };
 use crate::glimpse::Glimpse;
-use crate::happening::{moment, probe_words};
+use crate::happening::probe_words;
 use crate::output::{Style, complain, print};
 use crate::verdict::missing;
 use crate::{FAILED, MISUSED};
@@ -31,10 +33,7 @@ use crate::{FAILED, MISUSED};
 pub(crate) fn run(args: &cli::Explain, config: &Config) -> anyhow::Result<u8> {
     let now = clock::now();
     let mut glimpse = Glimpse::take(config)?;
-    let Some(relay) = glimpse.relay(&args.relay) else {
-        complain(format!("{:?} is nothing that the log could name as a relay", args.relay));
-        return Ok(MISUSED);
-    };
+    let Some(relay) = glimpse.relay(&args.about.relay) else { return Ok(MISUSED) };
     let mut asked = glimpse.state.would_ask(&relay);
     let mut answers = match args.no_dns {
         true => Answers::default(),
@@ -56,18 +55,20 @@ pub(crate) fn run(args: &cli::Explain, config: &Config) -> anyhow::Result<u8> {
         status = FAILED;
         Vec::new()
     });
-    let mut explained = explain(&glimpse.state, &relay, &asked, now);
-    explained.ledger = glimpse.has_ledger();
-    explained.history = history
-        .into_iter()
-        .map(|row| Happened { at: row.at, what: row.what, detail: row.detail })
-        .collect();
-    print(if args.json { explained.json()? } else { explained.text(Style::of_stdout()) })?;
+    let explained = explain(&glimpse, &relay, &asked, history, now);
+    print(if args.about.json { explained.json()? } else { explained.text(Style::of_stdout()) })?;
     Ok(status)
 }
 
-/// What the state says, with the answers that have come.
-fn explain(state: &State, relay: &Relay<'_>, asked: &Asked, now: Timestamp) -> Explained {
+/// What is known, with the answers that have come.
+fn explain(
+    glimpse: &Glimpse,
+    relay: &Relay<'_>,
+    asked: &Asked,
+    history: Vec<Happening>,
+    now: Timestamp,
+) -> Explained {
+    let state = &glimpse.state;
     let record = state.record(relay.as_str());
     let opinions = judge(state, relay, asked, now);
     let (keys, no_key) = match keys_for(state, relay, asked) {
@@ -75,11 +76,10 @@ fn explain(state: &State, relay: &Relay<'_>, asked: &Asked, now: Timestamp) -> E
         Err(hold) => (Vec::new(), Some(hold.to_string())),
     };
     let lines = |keys: &[access::key::Key]| keys.iter().map(line).collect::<Vec<_>>();
-    let second = |second: Option<u32>| second.map(moment);
     Explained {
         relay: relay.as_str().to_owned(),
         at: now,
-        ledger: true,
+        ledger: glimpse.has_ledger(),
         entries: lines(record.map_or(&[], Record::active)),
         proposed: lines(record.map_or(&[], Record::proposed)),
         life: record.and_then(Record::life).map(lived),
@@ -104,7 +104,10 @@ fn explain(state: &State, relay: &Relay<'_>, asked: &Asked, now: Timestamp) -> E
             who: approval.who.to_string(),
             reason: approval.reason.to_string(),
         }),
-        lifted_until: second(record.and_then(Record::lifted_until)).filter(|until| *until > now),
+        lifted_until: record
+            .and_then(Record::lifted_until)
+            .map(moment)
+            .filter(|until| *until > now),
         alarms: state
             .alarms()
             .iter()
@@ -118,7 +121,10 @@ fn explain(state: &State, relay: &Relay<'_>, asked: &Asked, now: Timestamp) -> E
             state.rules(),
             record.map(|r| r.evidence.clone().weigh(state.rules(), now)),
         ),
-        history: Vec::new(),
+        history: history
+            .into_iter()
+            .map(|row| Happened { at: row.at, what: row.what, detail: row.detail })
+            .collect(),
     }
 }
 

@@ -15,6 +15,7 @@ use policy::state::State;
 
 use crate::clock;
 use crate::host::Host;
+use crate::output::complain;
 use crate::remembered::Remembered;
 
 /// Happenings that are shown at most.
@@ -33,24 +34,15 @@ pub(crate) struct Glimpse {
 }
 
 impl Glimpse {
-    /// Looks at the ledger, the access file and sendmail's configuration. No ledger yet is no error: then nothing is
-    /// known of any relay.
+    /// Looks at the ledger, the access file and sendmail's configuration, and has sendmail say its own names: all that
+    /// the guards rest on.
     ///
     /// # Errors
-    /// If there is a ledger and it cannot be read.
+    /// See [`Glimpse::of_ledger`].
     pub(crate) fn take(config: &Config) -> anyhow::Result<Self> {
-        let (view, loaded) = match View::open(&config.ledger.path.0.0) {
-            Ok(mut view) => {
-                let loaded = view.load()?;
-                (Some(view), loaded)
-            }
-            Err(Error::Missing { .. }) => (None, Loaded::default()),
-            Err(error) => return Err(error.into()),
-        };
-        let mut remembered = Remembered::from(loaded);
-        let mut state = remembered.state(config.rules());
-        let host = Host::look(config);
-        state.set_host(host.known(host.asked(config).as_ref()));
+        let mut glimpse = Self::of_ledger(config)?;
+        let state = &mut glimpse.state;
+        state.set_host(Host::known_now(config));
         let access = &config.access.file.0.0;
         match fs::read(access) {
             Ok(text) => {
@@ -63,6 +55,24 @@ impl Glimpse {
                 state.set_admin(Answer::Unknown(why.into()));
             }
         }
+        Ok(glimpse)
+    }
+
+    /// Looks at the ledger alone. That there is none yet is no error: then nothing is known of any relay.
+    ///
+    /// # Errors
+    /// If there is a ledger and it cannot be read.
+    pub(crate) fn of_ledger(config: &Config) -> anyhow::Result<Self> {
+        let (view, loaded) = match View::open(&config.ledger.path.0.0) {
+            Ok(mut view) => {
+                let loaded = view.load()?;
+                (Some(view), loaded)
+            }
+            Err(Error::Missing { .. }) => (None, Loaded::default()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut remembered = Remembered::from(loaded);
+        let state = remembered.state(config.rules());
         Ok(Self { state, policies: remembered.policies, view })
     }
 
@@ -71,11 +81,15 @@ impl Glimpse {
         self.view.is_some()
     }
 
-    /// The relay that is meant by what somebody typed; none if no log could name it.
+    /// The relay that is meant by what somebody typed; if no log could name it, none, and a complaint.
     pub(crate) fn relay(&self, typed: &str) -> Option<Relay<'static>> {
-        let typed = typed.trim().trim_end_matches('.');
-        let text = self.state.meant_by(typed).unwrap_or(typed);
-        Relay::parse(text.as_bytes()).map(Relay::into_owned)
+        let name = typed.trim().trim_end_matches('.');
+        let text = self.state.meant_by(name).unwrap_or(name);
+        let relay = Relay::parse(text.as_bytes()).map(Relay::into_owned);
+        if relay.is_none() {
+            complain(format!("{typed:?} is nothing that the log could name as a relay"));
+        }
+        relay
     }
 
     /// What happened to the relay lately, the oldest first.

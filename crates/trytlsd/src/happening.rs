@@ -10,6 +10,7 @@ use policy::alarm::About;
 use policy::approval::Approval;
 use policy::input::{Change, Ending};
 use policy::life::Probed;
+use policy::moment::moment;
 use tracing::{debug, error, info, warn};
 
 use crate::output::Safe;
@@ -134,11 +135,6 @@ fn ending_words(ending: Ending) -> &'static str {
 /// What concerns the daemon as a whole.
 fn of_all(at: Timestamp, what: &str, detail: &str) -> Happening {
     Happening { at, relay: None, what: what.to_owned(), detail: detail.to_owned() }
-}
-
-/// A second since 1970 as a moment.
-pub(crate) fn moment(second: u32) -> Timestamp {
-    Timestamp::from_second(second.into()).unwrap_or(Timestamp::MAX)
 }
 
 fn list(keys: &[Key]) -> String {

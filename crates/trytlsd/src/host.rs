@@ -100,6 +100,12 @@ impl Host {
         Self { class, has_cf: cf.is_ok(), named: line.is_some(), cf, findings }
     }
 
+    /// Looks, and gives what the guards need to know. May take as long as [`Host::known`].
+    pub(crate) fn known_now(config: &Config) -> policy::host::Host {
+        let host = Self::look(config);
+        host.known(host.asked(config).as_ref())
+    }
+
     /// What the guards need to know of this host. `asked`: the sendmail that may be asked for its own names. May take as
     /// long as that does.
     pub(crate) fn known(&self, asked: Option<&Asked>) -> policy::host::Host {

@@ -77,10 +77,10 @@ fn run(command: Command) -> anyhow::Result<u8> {
         }
         Command::Scan(args) => scan::run(&args, &load(args.config.as_deref())?),
         Command::Match(args) => matching::run(&args, &load(args.config.as_deref())?),
-        Command::Explain(args) => explain::run(&args, &load(args.config.as_deref())?),
-        Command::Approve(args) => approve::run(&args, &load(args.config.as_deref())?),
-        Command::Lift(args) => lift::lift(&args, &load(args.config.as_deref())?),
-        Command::Hold(args) => lift::hold(&args, &load(args.config.as_deref())?),
+        Command::Explain(args) => explain::run(&args, &load(args.about.config.as_deref())?),
+        Command::Approve(args) => approve::run(&args, &load(args.about.config.as_deref())?),
+        Command::Lift(args) => lift::lift(&args, &load(args.about.config.as_deref())?),
+        Command::Hold(args) => lift::hold(&args, &load(args.about.config.as_deref())?),
         Command::Probe(args) => probe::run(&args, &load(args.config.as_deref())?),
         Command::CheckConfig(args) => check::run(&args, &load(args.config.as_deref())?),
     }

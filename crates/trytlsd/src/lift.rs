@@ -9,28 +9,24 @@ use crate::cli;
 use crate::clock;
 use crate::desk::ask;
 use crate::glimpse::Glimpse;
-use crate::output::complain;
 use crate::request::Wish;
 
 /// Runs `lift`.
 pub(crate) fn lift(args: &cli::Lift, config: &Config) -> anyhow::Result<u8> {
-    run(&args.relay, None, args.json, config)
+    run(&args.about, None, config)
 }
 
 /// Runs `hold`.
 pub(crate) fn hold(args: &cli::Hold, config: &Config) -> anyhow::Result<u8> {
-    run(&args.relay, Some(args.r#for), args.json, config)
+    run(&args.about, Some(args.r#for), config)
 }
 
-fn run(relay: &str, span: Option<Span>, json: bool, config: &Config) -> anyhow::Result<u8> {
-    let glimpse = Glimpse::take(config)?;
-    let Some(named) = glimpse.relay(relay) else {
-        complain(format!("{relay:?} is nothing that the log could name as a relay"));
-        return Ok(MISUSED);
-    };
+fn run(about: &cli::About, span: Option<Span>, config: &Config) -> anyhow::Result<u8> {
+    let glimpse = Glimpse::of_ledger(config)?;
+    let Some(relay) = glimpse.relay(&about.relay) else { return Ok(MISUSED) };
     let until =
         |span: Span| clock::now().saturating_add(span.0).unwrap_or(Timestamp::MAX).as_second();
-    let wish = Wish::Lift { relay: named.as_str().to_owned(), until: span.map(until) };
+    let wish = Wish::Lift { relay: relay.as_str().to_owned(), until: span.map(until) };
     let done = if span.is_some() { "held" } else { "lifted" };
-    ask(config, &glimpse, &named, &wish, done)?.tell(json)
+    ask(config, &glimpse, &relay, &wish, done)?.tell(about.json)
 }

@@ -172,21 +172,10 @@ impl Work {
     /// what others wrote may speak against them.
     fn edit(&mut self, edits: Vec<(Edit, u64)>, clients: Vec<(ClientEdit, u64)>) {
         self.look();
-        let mut decided = Vec::with_capacity(edits.len());
-        for (mut edit, looks) in edits {
-            if looks < self.looks && !edit.add.is_empty() {
-                let keys =
-                    std::mem::take(&mut edit.add).into_iter().map(|entry| entry.key).collect();
-                self.answer(Input::Map(MapState::Overtaken(edit.relay.clone(), keys)));
-            }
-            decided.push(edit);
-        }
-        let mut edits = decided;
-        edits.retain(|edit| !edit.add.is_empty() || !edit.remove.is_empty());
-        let clients: Vec<ClientEdit> = clients
-            .into_iter()
-            .filter_map(|(edit, looks)| self.still_stands(edit, looks))
-            .collect();
+        let still = |(edit, looks)| self.still_stands(edit, looks);
+        let edits: Vec<Edit> = edits.into_iter().filter_map(still).collect();
+        let still = |(edit, looks)| self.client_still_stands(edit, looks);
+        let clients: Vec<ClientEdit> = clients.into_iter().filter_map(still).collect();
         if edits.is_empty() && clients.is_empty() {
             return;
         }
@@ -224,8 +213,17 @@ impl Work {
         }
     }
 
-    /// The edit of a client, unless it would add what was decided before the last look.
-    fn still_stands(&self, edit: ClientEdit, looks: u64) -> Option<ClientEdit> {
+    /// The edit of a relay, without what it would add if that was decided before the last look; none if nothing is left.
+    fn still_stands(&self, mut edit: Edit, looks: u64) -> Option<Edit> {
+        if looks < self.looks && !edit.add.is_empty() {
+            let keys = std::mem::take(&mut edit.add).into_iter().map(|entry| entry.key).collect();
+            self.answer(Input::Map(MapState::Overtaken(edit.relay.clone(), keys)));
+        }
+        (!edit.add.is_empty() || !edit.remove.is_empty()).then_some(edit)
+    }
+
+    /// The same of a client.
+    fn client_still_stands(&self, edit: ClientEdit, looks: u64) -> Option<ClientEdit> {
         match edit {
             ClientEdit::Add(address, _) if looks < self.looks => {
                 self.answer(Input::Client(ClientNews::Map(address, Became::Overtaken)));
@@ -250,13 +248,18 @@ impl Work {
         }
     }
 
+    /// Who says what entries do; or what is to be taken for the answer where nobody can be asked.
+    fn who_says(&self) -> Result<&Asked, Proof> {
+        if !self.built {
+            return Err(Proof::NotYet);
+        }
+        self.asked.as_ref().ok_or(Proof::ReadBack)
+    }
+
     fn prove(&self, wanted: Vec<Wanted>) {
-        let proofs = match &self.asked {
-            Some(asked) if self.built => asked.prove(wanted),
-            _ => {
-                let proof = if self.built { Proof::ReadBack } else { Proof::NotYet };
-                wanted.into_iter().map(|(relay, _)| (relay, proof.clone())).collect()
-            }
+        let proofs = match self.who_says() {
+            Ok(asked) => asked.prove(wanted),
+            Err(proof) => wanted.into_iter().map(|(relay, _)| (relay, proof.clone())).collect(),
         };
         for (relay, proof) in proofs {
             self.answer(Input::Proof(relay, proof));
@@ -264,12 +267,9 @@ impl Work {
     }
 
     fn prove_clients(&self, wanted: Vec<WantedClient>) {
-        let proofs = match &self.asked {
-            Some(asked) if self.built => asked.prove_clients(wanted),
-            _ => {
-                let proof = if self.built { Proof::ReadBack } else { Proof::NotYet };
-                wanted.into_iter().map(|(address, _)| (address, proof.clone())).collect()
-            }
+        let proofs = match self.who_says() {
+            Ok(asked) => asked.prove_clients(wanted),
+            Err(proof) => wanted.into_iter().map(|(address, _)| (address, proof.clone())).collect(),
         };
         for (address, proof) in proofs {
             self.answer(Input::Client(ClientNews::Proof(address, proof)));

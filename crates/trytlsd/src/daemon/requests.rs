@@ -3,10 +3,10 @@
 
 use ledger::Request;
 use policy::input::{Change, Input};
+use policy::moment::moment;
 
 use super::Daemon;
 use crate::clock;
-use crate::happening;
 use crate::request::{Outcome, Wish};
 
 impl Daemon {
@@ -38,14 +38,14 @@ impl Daemon {
 fn outcome(change: &Change) -> Option<Outcome> {
     match change {
         Change::Approved(_, approval) => {
-            Some(Outcome::done(format!("approved until {}", happening::moment(approval.until))))
+            Some(Outcome::done(format!("approved until {}", moment(approval.until))))
         }
         Change::Lifted(_, keys, until) => {
             let keys = match keys.len() {
                 0 => "it had no entry",
                 _ => "its entry goes",
             };
-            let until = happening::moment(*until);
+            let until = moment(*until);
             Some(Outcome::done(format!("{keys}, and there is to be none until {until}")))
         }
         Change::Refused(_, hold, advice) => Some(Outcome::refused(format!("{hold}; {advice}"))),

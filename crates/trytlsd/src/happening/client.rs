@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use ledger::Happening;
 use policy::clients::ClientChange;
+use policy::moment::moment;
 use tracing::{debug, info, warn};
 
-use super::moment;
 use crate::output::Safe;
 use crate::remembered::CLIENT;
 
