@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::certificate::{Validity, for_key};
-use crate::inject::inject;
+use crate::dialogue::inject;
 use crate::mta::Mta;
 use crate::namespace::Namespace;
 use crate::peers::{Channel, Mode, Peer, Peers};

@@ -19,6 +19,9 @@ use crate::wait;
 /// The admin's lines that every rig begins with.
 pub const ACCESS: &str = "# the admin's\nConnect:127.0.0.1\tRELAY\nspam.example\tREJECT\n";
 
+/// Settings with which one attempt is enough and no guard waits, so that a test need not either.
+pub const AT_ONCE: &str = "[policy]\nfailures = 1\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
+
 /// A folder of its own; gone when dropped.
 #[derive(Debug)]
 pub struct Rig {

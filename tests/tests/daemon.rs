@@ -7,10 +7,7 @@ use std::fs;
 use rustix::process::Signal;
 use tests::dns::{DnsServer, Manner, Zone};
 use tests::lines::failure;
-use tests::rig::{ACCESS, Rig, Running};
-
-/// One attempt is enough, so that a test need not wait.
-const AT_ONCE: &str = "[policy]\nfailures = 1\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
+use tests::rig::{ACCESS, AT_ONCE, Rig, Running};
 
 /// A rig whose daemon follows an empty log.
 fn following(config: &str) -> (Rig, Running) {

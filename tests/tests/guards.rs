@@ -6,10 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use tests::lines::{delivered, failure};
-use tests::rig::{ACCESS, Rig};
-
-/// One attempt is enough, so that a test need not wait.
-const AT_ONCE: &str = "[policy]\nfailures = 1\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
+use tests::rig::{ACCESS, AT_ONCE, Rig};
 
 const ENTRY: &str = "Try_TLS:192.0.2.1\tNO";
 

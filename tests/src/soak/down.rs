@@ -7,11 +7,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::cast::{Kind, Member};
-use super::stage::Stage;
+use super::stage::{SHOWN_AT_ONCE, Stage};
 use super::{Args, Figure, progress};
 use crate::generate::random::Random;
-
-const CONFIG: &str = "dry_run = true\n[policy]\nprobe = false\nfailures = 1\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
 
 /// How rotated files are named.
 #[derive(Clone, Copy)]
@@ -56,7 +54,7 @@ fn one_round(
     names: Names,
     random: &mut Random,
 ) -> Result<(u32, u32, usize)> {
-    let stage = Stage::new(false, CONFIG)?;
+    let stage = Stage::new(false, SHOWN_AT_ONCE)?;
     let mut members = Vec::new();
     let mut write = |random: &mut Random| -> Result<()> {
         for _ in 0..=random.below(5) {

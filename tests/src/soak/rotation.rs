@@ -12,12 +12,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::cast::{Kind, Member};
-use super::stage::Stage;
+use super::stage::{SHOWN_AT_ONCE, Stage};
 use super::{Args, Figure, complain, progress};
 use crate::generate::random::Random;
 use crate::local::Local;
-
-const CONFIG: &str = "dry_run = true\n[policy]\nprobe = false\nfailures = 1\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
 
 /// How long the last lines may take: a renamed file is read on for ten seconds.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -50,7 +48,7 @@ pub(super) fn run(args: &Args) -> Result<Vec<Figure>> {
 
 fn rotate(args: &Args, way: Way, what: &str, percent: u32) -> Result<Vec<Figure>> {
     let mut random = Random::new(args.seed);
-    let mut stage = Stage::new(false, CONFIG)?;
+    let mut stage = Stage::new(false, SHOWN_AT_ONCE)?;
     let mut daemon = stage.start()?;
     let mut lines = 0..;
     let mut next = || Member::new(lines.next().unwrap_or_default(), Kind::Broken);

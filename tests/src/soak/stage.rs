@@ -20,6 +20,9 @@ use crate::makemap::Makemap;
 /// The admin's lines.
 pub(super) const ACCESS: &str = "# the admin's\nConnect:127.0.0.1\tRELAY\nspam.example\tREJECT\n";
 
+/// A dry run in which one attempt is enough and no guard waits.
+pub(super) const SHOWN_AT_ONCE: &str = "dry_run = true\n[policy]\nprobe = false\nfailures = 1\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
+
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
