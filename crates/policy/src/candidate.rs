@@ -17,6 +17,7 @@ use crate::hold::Hold;
 use crate::input::{Change, Edit, Effect};
 use crate::probes::Probes;
 use crate::record::{Record, Work};
+use crate::renewal;
 use crate::rules::KeyMode;
 use crate::state::State;
 use crate::step::{Outcome, managed};
@@ -72,14 +73,17 @@ fn consider(
 pub(crate) fn on_fact(state: &mut State, fact: &Fact, now: Timestamp, outcome: &mut Outcome) {
     for relay in relays(state, |record| record.waits_for(fact)) {
         let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
-        let Some(Work::Asking(asked)) = record.standing_if_any().map(|s| &mut s.work) else {
+        let Some(asked) = record.standing_if_any().and_then(|s| s.work.asked_mut()) else {
             continue;
         };
         outcome.effects.extend(asked.answer(fact).into_iter().map(Effect::Ask));
-        if asked.is_answered() {
-            let asked = std::mem::take(asked);
-            record.standing().work = Work::Idle;
-            decide(state, &relay, &asked, now, outcome);
+        if !asked.is_answered() {
+            continue;
+        }
+        match std::mem::take(&mut record.standing().work) {
+            Work::Asking(asked) => decide(state, &relay, &asked, now, outcome),
+            Work::Renewing(asked) => renewal::decide(state, &relay, &asked, now, outcome),
+            Work::Idle | Work::Editing { .. } | Work::Held(_) => {}
         }
     }
 }

@@ -127,9 +127,10 @@ impl Case<'_> {
         self.record().is_some_and(Record::is_decided)
     }
 
-    /// Whether an entry of its was lifted lately.
-    fn is_on_probation(&self) -> bool {
-        self.record().is_some_and(|record| record.probation(self.now).is_some())
+    /// Whether an entry of its was lifted lately, and TLS itself has broken since.
+    fn relapses(&self) -> bool {
+        let weight = self.weight();
+        weight.is_some_and(|w| self.record().is_some_and(|record| record.relapses(w, self.now)))
     }
 
     /// The keys that would be written for the relay and are not in force; none where none can be chosen.
@@ -192,22 +193,36 @@ pub(crate) fn against(
 /// The hold that speaks against putting an entry back that others wiped away. The network is not asked anew: it was asked
 /// when the entry was made.
 pub(crate) fn against_return(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<Hold> {
-    const WHAT_MAY_HAVE_CHANGED: [Rule; 7] = [
-        words::never,
-        words::own_host,
-        words::admin_try_tls,
-        words::tls_rcpt,
-        words::tls_srv,
-        doubts::own_fault,
-        bounds::falls_back,
-    ];
     Case { state, relay, asked: &Asked::default(), now }.not_overruled(WHAT_MAY_HAVE_CHANGED)
 }
 
-/// Whether the relay is none that anybody should knock at: on the never-list, or this host itself.
-pub(crate) fn is_off_limits(state: &State, relay: &Relay<'_>, now: Timestamp) -> bool {
+/// The hold that speaks against another term for an entry in force, by the answers that the network has given by now.
+pub(crate) fn against_renewal(
+    state: &State,
+    relay: &Relay<'_>,
+    asked: &Asked,
+    now: Timestamp,
+) -> Option<Hold> {
+    let case = Case { state, relay, asked, now };
+    case.not_overruled(WHAT_MAY_HAVE_CHANGED)
+        .or_else(|| case.not_overruled([promises::dane, promises::mta_sts]))
+}
+
+/// What the operator, the log or a reload of the config may have changed since an entry was made.
+const WHAT_MAY_HAVE_CHANGED: [Rule; 7] = [
+    words::never,
+    words::own_host,
+    words::admin_try_tls,
+    words::tls_rcpt,
+    words::tls_srv,
+    doubts::own_fault,
+    bounds::falls_back,
+];
+
+/// Why the relay is none that anybody should knock at, if it is: on the never-list, or this host itself.
+pub(crate) fn off_limits(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<Hold> {
     let case = Case { state, relay, asked: &Asked::default(), now };
-    case.first([words::never, words::own_host], |_| true).is_some()
+    case.first([words::never, words::own_host], |_| true)
 }
 
 /// The hold with which mail would bounce or be stuck all the same, if there is one: for entries that are in force.

@@ -27,8 +27,8 @@ pub enum Input<'a> {
     Map(MapState),
     /// What sendmail answered when it was asked about an entry.
     Proof(Relay<'static>, Proof),
-    /// What a probe of the relay found.
-    Probed(Relay<'static>, Probed),
+    /// What the probe of the relay found that began then, in seconds since 1970.
+    Probed(Relay<'static>, u32, Probed),
     /// What is learnt of a client's entry.
     Client(ClientNews),
     /// An operator's word.
@@ -107,8 +107,9 @@ pub enum Effect {
     Ask(Question),
     /// Change the map.
     Edit(Edit),
-    /// Probe the relay at these addresses; at those of its name if there are none.
-    Probe(Relay<'static>, Vec<IpAddr>),
+    /// Probe the relay at these addresses; at those of its name if there are none. It begins now, in seconds since 1970:
+    /// its answer is told by that from those of others.
+    Probe(Relay<'static>, Vec<IpAddr>, u32),
     /// Have these messages delivered, by queue id: the way to the relay is free.
     Flush(Relay<'static>, Vec<Box<str>>),
     /// Ask sendmail whether it acts on the entries of the relay, at each address.

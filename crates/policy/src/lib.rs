@@ -28,6 +28,7 @@ mod probes;
 mod probing;
 pub mod queue;
 pub mod record;
+mod renewal;
 pub mod requests;
 mod ring;
 pub mod rules;

@@ -3,7 +3,7 @@
 //! An entry lives only as long as the fault does. The peer is probed once in [`rules::Life::probe_every`], less
 //! often while it stays broken, and never by the clock of all others: each probe is moved by up to a tenth of the time,
 //! by the relay's name. Two good probes in a row, an hour apart at most, and the entry goes. At the end of its time it is
-//! renewed if the last probe found the peer broken, and dropped if nobody could reach it.
+//! renewed if a probe finds the peer broken and no guard speaks by then, and dropped if nobody can reach it.
 //!
 //! **What an attacker could try.** Who sits on the way fails probes too, and keeps an entry alive; that is told with each
 //! renewal. Who lets two probes through has the entry taken out, which only turns TLS on.
@@ -38,6 +38,9 @@ pub struct Life {
     pace: u32,
     /// Good probes in a row.
     good: u8,
+    /// The probe whose answer is waited for, by when it began. An answer to another one is too late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked: Option<u32>,
     /// The last probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<(u32, Probed)>,
@@ -99,6 +102,7 @@ impl Life {
             interval,
             pace: interval,
             good: 0,
+            asked: None,
             last: None,
             used: 0,
             hits: 0,
@@ -115,20 +119,25 @@ impl Life {
         now >= self.next
     }
 
-    /// Another probe may begin only after this one: it counts as planned from its start.
+    /// A probe begins. If no answer ever comes, since the process ended meanwhile, another one is due within the hour.
     pub(crate) fn probing(&mut self, now: u32) {
-        // If no answer ever comes: the process ended meanwhile.
+        self.asked = Some(now);
+        self.soon(now);
+    }
+
+    /// Whether the answer of the probe that began then is waited for.
+    pub(crate) fn awaits(&self, began: u32) -> bool {
+        self.asked == Some(began)
+    }
+
+    /// The peer is probed again within the hour.
+    pub(crate) fn soon(&mut self, now: u32) {
         self.next = now.saturating_add(AGAIN);
     }
 
-    /// Takes the outcome of a probe.
-    pub(crate) fn probed(
-        &mut self,
-        rules: &rules::Life,
-        relay: &str,
-        probed: Probed,
-        now: u32,
-    ) -> Next {
+    /// Takes the outcome of the probe whose answer is waited for.
+    pub(crate) fn probed(&mut self, relay: &str, probed: Probed, now: u32) -> Next {
+        self.asked = None;
         let ended = now >= self.until;
         let next = match &probed {
             Probed::Good => {
@@ -138,21 +147,30 @@ impl Life {
             }
             Probed::Broken { .. } => {
                 self.good = 0;
-                if ended {
-                    self.until = rules.until(now);
-                }
                 self.plan(relay, self.pace, now);
                 let slowest = self.interval.saturating_mul(SLOWEST);
                 self.pace = self.pace.saturating_add(self.pace / 2).min(slowest);
                 if ended { Next::Renew } else { Next::Stay }
             }
             Probed::Unreached => {
+                self.good = 0;
                 self.plan(relay, self.interval, now);
                 if ended { Next::Drop } else { Next::Stay }
             }
         };
         self.last = Some((now, probed));
         next
+    }
+
+    /// They stand for another term.
+    pub(crate) fn renew(&mut self, rules: &rules::Life, relay: &str, now: u32) {
+        self.until = rules.until(now);
+        self.plan(relay, self.pace, now);
+    }
+
+    /// Whether they should have been renewed so long ago, in seconds.
+    pub(crate) fn is_overdue(&self, by: u32, now: u32) -> bool {
+        now >= self.until.saturating_add(by)
     }
 
     /// sendmail used an entry.
@@ -236,12 +254,13 @@ mod tests {
         let rules = rules::Life::default();
         let mut life = Life::begin(&rules, MX, None, 1000);
         assert!(!life.is_due(1000 + DAY / 2) && life.is_due(1000 + 2 * DAY));
-        let mut tell = |probed, now| life.probed(&rules, MX, probed, now);
+        let mut tell = |probed, now| life.probed(MX, probed, now);
         assert_eq!(tell(Probed::Good, DAY), Next::Stay);
         assert_eq!(tell(broken(), 2 * DAY), Next::Stay);
         assert_eq!(tell(Probed::Good, 3 * DAY), Next::Stay);
         assert_eq!(tell(Probed::Unreached, 4 * DAY), Next::Stay);
-        assert_eq!(tell(Probed::Good, 5 * DAY), Next::Lift);
+        assert_eq!(tell(Probed::Good, 5 * DAY), Next::Stay);
+        assert_eq!(tell(Probed::Good, 6 * DAY), Next::Lift);
     }
 
     #[test]
@@ -249,10 +268,10 @@ mod tests {
         let rules = rules::Life::default();
         let end = |probed| {
             let mut life = Life::begin(&rules, MX, None, 0);
-            let next = life.probed(&rules, MX, probed, 30 * DAY);
+            let next = life.probed(MX, probed, 30 * DAY);
             (next, life.until)
         };
-        assert_eq!(end(broken()), (Next::Renew, 60 * DAY));
+        assert_eq!(end(broken()), (Next::Renew, 30 * DAY));
         assert_eq!(end(Probed::Unreached), (Next::Drop, 30 * DAY));
         assert_eq!(end(Probed::Good), (Next::Stay, 30 * DAY));
     }
@@ -283,9 +302,11 @@ mod tests {
                 let now = life.next;
                 life.probing(now);
                 let probed = [Probed::Good, broken(), Probed::Unreached][usize::from(kind)].clone();
-                let next = life.probed(&rules, &relay, probed, now);
-                if matches!(next, Next::Lift | Next::Drop) {
-                    break;
+                let next = life.probed(&relay, probed, now);
+                match next {
+                    Next::Lift | Next::Drop => break,
+                    Next::Renew => life.renew(&rules, &relay, now),
+                    Next::Stay => {}
                 }
                 prop_assert!(life.next >= now + 54 || life.next == life.until, "{life:?}");
                 prop_assert!(life.next <= life.until || life.until <= now, "{life:?}");

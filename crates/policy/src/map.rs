@@ -55,9 +55,15 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
             settle(record, &keys);
             let standing = record.standing();
+            // What is in force and should have been renewed stays as it is.
+            let new: Vec<Key> =
+                keys.into_iter().filter(|key| !standing.active.contains(key)).collect();
+            if new.is_empty() {
+                return;
+            }
             standing.begin(now);
-            standing.proposed.extend(keys.iter().cloned());
-            outcome.changes.push(Change::Proposed(relay, keys));
+            standing.proposed.extend(new.iter().cloned());
+            outcome.changes.push(Change::Proposed(relay, new));
         }
         MapState::Contradicted(relay, keys, line) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
@@ -149,10 +155,13 @@ fn in_force(
     standing.active.extend(unknown);
     let relapse = standing.probation.take().map(|probation| probation.interval);
     let begin = || Box::new(Life::begin(&rules.life, relay.as_str(), relapse, seconds(now)));
-    standing.life.get_or_insert_with(begin);
+    let life = standing.life.get_or_insert_with(begin);
     standing.probes = None;
     if back.is_empty() && new.is_empty() {
-        return 0; // Renewed: sendmail finds what it found before.
+        // Sendmail finds what it found before.
+        life.renew(&rules.life, relay.as_str(), seconds(now));
+        outcome.changes.push(Change::Renewed(relay, keys, life.until));
+        return 0;
     }
     // A name has its effect whatever the address.
     let at = keys.iter().map(Key::address).collect();
@@ -167,7 +176,8 @@ fn in_force(
     made
 }
 
-/// Nobody needs the entries of the relay any more: they are taken out, and it is on probation.
+/// Nobody needs the entries of the relay any more: they are taken out, and so is what is being written for it. A peer that
+/// was mended is on probation.
 pub(crate) fn over(
     state: &mut State,
     relay: &Relay<'_>,
@@ -179,8 +189,11 @@ pub(crate) fn over(
     record.clear_evidence();
     let standing = record.standing();
     let keys = std::mem::take(&mut standing.active);
-    standing.since = 0;
-    standing.probation = standing.life.take().map(|l| Probation::begin(l.doubled(), seconds(now)));
+    standing.wiped.clear();
+    (standing.since, standing.told) = (0, None);
+    standing.abandon();
+    let life = standing.life.take().filter(|_| ending == Ending::Mended);
+    standing.probation = life.map(|life| Probation::begin(life.doubled(), seconds(now)));
     let relay = relay.clone().into_owned();
     outcome.changes.push(Change::Over(relay.clone(), keys.clone(), ending));
     take_out(state, relay, keys, outcome);
@@ -207,33 +220,39 @@ pub(crate) fn lift_on_word(
 }
 
 /// The keys are to be taken out of the file, but for those that another relay has as well. That is remembered until it
-/// is answered.
+/// is answered. One that is being written for another relay waits: it is known within the minute whether it was.
 pub(crate) fn take_out(
     state: &mut State,
     relay: Relay<'static>,
     mut keys: Vec<Key>,
     outcome: &mut Outcome,
 ) {
-    let others = |key: &Key| {
-        let mut others = state.relays.iter().filter(|(other, _)| *other != relay.as_str());
-        others.any(|(_, record)| record.active().contains(key))
-    };
-    keys.retain(|key| !others(key));
+    keys.retain(|key| !others(state, &relay, key, Record::active));
+    let wanted = |key: &Key| others(state, &relay, key, Record::editing);
+    let (later, now): (Vec<Key>, Vec<Key>) = keys.iter().cloned().partition(wanted);
     let Some(record) = state.relays.get_mut(relay.as_str()).filter(|_| !keys.is_empty()) else {
         return;
     };
     let removing = &mut record.standing().removing;
     let new = keys.iter().filter(|key| !removing.contains(key)).cloned();
     removing.extend(new.collect::<Vec<_>>());
-    outcome.effects.push(Effect::Edit(Edit { relay, add: Vec::new(), remove: keys }));
+    if later.len() < keys.len() {
+        outcome.effects.push(Effect::Edit(Edit { relay, add: Vec::new(), remove: now }));
+    }
+}
+
+/// Whether another relay has the key among these of its own.
+fn others(state: &State, relay: &Relay<'_>, key: &Key, of: impl Fn(&Record) -> &[Key]) -> bool {
+    let mut others = state.relays.iter().filter(|(other, _)| *other != relay.as_str());
+    others.any(|(_, record)| of(record).contains(key))
 }
 
 /// What could not be taken out, or was not answered, is asked for again. To take out what is gone does nothing.
 pub(crate) fn remove_again(state: &mut State, outcome: &mut Outcome) {
     for relay in relays(state, |record| !record.removing().is_empty()) {
         let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
-        let remove = record.removing().to_vec();
-        outcome.effects.push(Effect::Edit(Edit { relay, add: Vec::new(), remove }));
+        let keys = std::mem::take(&mut record.standing().removing);
+        take_out(state, relay, keys, outcome);
     }
 }
 
@@ -350,10 +369,7 @@ fn lift(
     (standing.since, standing.lifted_at) = (0, seconds(now));
     (standing.life, standing.probation) = (None, None);
     standing.lifted_until = Some(until);
-    match &mut standing.work {
-        Work::Editing { cleared, .. } => *cleared = true,
-        work => *work = Work::Idle,
-    }
+    standing.abandon();
     outcome.changes.push(Change::Lifted(relay, keys, until));
 }
 

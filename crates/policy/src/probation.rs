@@ -1,5 +1,9 @@
 //! Probation: an entry was lifted because the peer seemed mended. If it fails again at once, the entry returns without
 //! the whole threshold, and is probed half as often as before.
+//!
+//! One failure of TLS itself is enough then; a reset or a time-out is not, for any network has those. Once TLS has worked
+//! with the relay the threshold holds again, too; only that success is no reason for suspicion, since the relay is known
+//! to break.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,15 +17,23 @@ pub struct Probation {
     pub until: u32,
     /// The first interval between probes of the entry that would return, in seconds.
     pub interval: u32,
+    /// TLS has worked with the relay since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub worked: bool,
 }
 
 impl Probation {
     pub(crate) fn begin(interval: u32, now: u32) -> Self {
-        Self { until: now.saturating_add(LASTS), interval }
+        Self { until: now.saturating_add(LASTS), interval, worked: false }
     }
 
     /// Whether it lasts still.
     pub(crate) fn lasts(&self, now: u32) -> bool {
         now < self.until
+    }
+
+    /// The clock was set by so many seconds: its end stays as far away as it was.
+    pub(crate) fn shift(&mut self, by: i64) {
+        self.until = u32::try_from((i64::from(self.until) + by).max(1)).unwrap_or(u32::MAX);
     }
 }

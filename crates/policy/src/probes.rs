@@ -18,6 +18,9 @@ const FURTHER: u32 = 120;
 /// Probes of one relay at most.
 const MOST_PROBES: u32 = 10;
 
+/// One that has not answered for so long is lost, in seconds.
+const LOST: u32 = 1800;
+
 /// From the first to the last that counts, in seconds, at least.
 const SPREAD: u32 = 240;
 
@@ -38,8 +41,8 @@ pub(crate) struct Probes {
     made: u32,
     /// How many there are to be.
     wanted: u32,
-    /// Whether one is on its way.
-    out: bool,
+    /// The one on its way, by when it began.
+    out: Option<u32>,
     /// Those that failed in the same way.
     failed: u32,
     /// The first and the last of these, in seconds since 1970.
@@ -51,7 +54,7 @@ impl Probes {
     pub(crate) fn begin(strong: bool, failures: u32, now: u32) -> Self {
         let least = u32::try_from(AT.len()).unwrap_or(3);
         let wanted = failures.saturating_sub(1).clamp(least, MOST_PROBES);
-        Self { since: now, strong, made: 0, wanted, out: false, failed: 0, span: (0, 0) }
+        Self { since: now, strong, made: 0, wanted, out: None, failed: 0, span: (0, 0) }
     }
 
     /// Whether one is due.
@@ -59,22 +62,28 @@ impl Probes {
         let made = usize::try_from(self.made).unwrap_or(usize::MAX);
         let further = self.made.saturating_sub(2) * FURTHER;
         let after = AT.get(made).copied().unwrap_or(AT[2] + further);
-        !self.out && self.made < self.wanted && now >= self.since.saturating_add(after)
+        let is_out = self.out.is_some_and(|began| now < began.saturating_add(LOST));
+        !is_out && self.made < self.wanted && now >= self.since.saturating_add(after)
     }
 
-    /// Whether all have been made, and so long ago that they count no more: another failure begins anew.
+    /// Whether the real attempt was so long ago that they count no more: another failure begins anew.
     pub(crate) fn are_over_since(&self, now: u32) -> bool {
-        self.made >= self.wanted && now >= self.since.saturating_add(COUNT_FOR)
+        now >= self.since.saturating_add(COUNT_FOR)
     }
 
-    pub(crate) fn start(&mut self) {
+    pub(crate) fn start(&mut self, now: u32) {
         self.made += 1;
-        self.out = true;
+        self.out = Some(now);
     }
 
-    /// One was answered; whether it failed as the real attempt did.
+    /// Whether the answer of the one that began then is waited for.
+    pub(crate) fn awaits(&self, began: u32) -> bool {
+        self.out == Some(began)
+    }
+
+    /// The one on its way was answered; whether it failed as the real attempt did.
     pub(crate) fn answered(&mut self, same: bool, now: u32) {
-        self.out = false;
+        self.out = None;
         if !same {
             return;
         }
@@ -111,7 +120,7 @@ mod tests {
         let mut probes = Probes::begin(true, failures, 0);
         for minute in 0..60 {
             if probes.is_due(minute * 60) {
-                probes.start();
+                probes.start(minute * 60);
                 probes.answered(fails(minute), minute * 60);
             }
             if probes.suffice(1, failures) {

@@ -12,15 +12,16 @@ use maillog::relay::Relay;
 
 use crate::candidate::{self, relays};
 use crate::evidence::Strength;
-use crate::guard::{against_return, is_off_limits};
-use crate::input::{Change, Edit, Effect, Ending};
+use crate::guard::off_limits;
+use crate::input::{Change, Effect, Ending};
 use crate::life::{Life, Next, Probed};
 use crate::map;
 use crate::moment::seconds;
 use crate::probes::{MOST, Probes};
 use crate::record::{Record, Work};
+use crate::renewal;
 use crate::state::State;
-use crate::step::{Outcome, managed};
+use crate::step::Outcome;
 use crate::withdraw;
 
 /// A gap between two ticks that no pause of the host explains, in seconds: a week.
@@ -34,7 +35,7 @@ pub(crate) fn begin(state: &mut State, relay: &Relay<'_>, strength: Strength, no
     let failures = state.rules.failures;
     let Some(record) = state.relays.get(relay.as_str()) else { return };
     let waits = record.is_decided() || record.probes().is_some() || !record.is_open(now);
-    if waits || is_off_limits(state, relay, now) {
+    if waits || off_limits(state, relay, now).is_some() {
         return;
     }
     if state.relays.iter().filter(|(_, other)| other.probes().is_some()).count() >= MOST {
@@ -61,46 +62,59 @@ pub(crate) fn on_freed(state: &mut State, relay: &Relay<'_>, end: End) {
 
 /// Starts the probes that are due, and ends the entries that nobody uses.
 pub(crate) fn on_tick(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
-    set_clock(state, now);
     if !state.live {
         return;
     }
     for relay in relays(state, |record| !record.active().is_empty()) {
         tend(state, &relay, now, outcome);
     }
-    let second = seconds(now);
     for relay in relays(state, |record| record.probes().is_some()) {
-        let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
-        let addresses = record.evidence.addresses();
-        let standing = record.standing();
-        let Some(probes) = &mut standing.probes else { continue };
-        if probes.is_due(second) {
-            probes.start();
-            outcome.effects.push(Effect::Probe(relay, addresses));
-        } else if probes.are_over_since(second) {
-            standing.probes = None;
-        }
+        go_on(state, relay, now, outcome);
+    }
+}
+
+/// Goes on with the probes of a relay that failed lately.
+fn go_on(state: &mut State, relay: Relay<'static>, now: Timestamp, outcome: &mut Outcome) {
+    let second = seconds(now);
+    let forbidden = off_limits(state, &relay, now).is_some();
+    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    let addresses = record.evidence.addresses();
+    let standing = record.standing();
+    let Some(probes) = &mut standing.probes else { return };
+    if forbidden || probes.are_over_since(second) {
+        standing.probes = None;
+    } else if probes.is_due(second) {
+        probes.start(second);
+        outcome.effects.push(Effect::Probe(relay, addresses, second));
     }
 }
 
 /// Ticks come each few seconds. Where the clock says that weeks lie between two of them it was set, and no entry has become
 /// unused by that.
-fn set_clock(state: &mut State, now: Timestamp) {
+pub(crate) fn set_clock(state: &mut State, now: Timestamp) {
     let second = seconds(now);
     let before = std::mem::replace(&mut state.ticked, second);
     let gap = i64::from(second) - i64::from(before);
     if before == 0 || gap.abs() < JUMP {
         return;
     }
-    for relay in relays(state, |record| record.life().is_some()) {
-        if let Some(life) = state.relays.get_mut(relay.as_str()).and_then(Record::life_mut) {
+    for relay in relays(state, |record| record.life().is_some() || record.was_on_probation()) {
+        let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
+        let standing = record.standing();
+        if let Some(life) = &mut standing.life {
             life.shift(gap);
+        }
+        if let Some(probation) = &mut standing.probation {
+            probation.shift(gap);
         }
     }
 }
 
-/// Looks after the entries of one relay.
+/// Looks after the entries of one relay. One that has come onto the never-list has none any more.
 fn tend(state: &mut State, relay: &Relay<'static>, now: Timestamp, outcome: &mut Outcome) {
+    if let Some(hold) = off_limits(state, relay, now).filter(|hold| !hold.is_unknown()) {
+        return withdraw::withdraw(state, relay, hold, now, outcome);
+    }
     let rules = &state.rules.life;
     let second = seconds(now);
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
@@ -115,67 +129,51 @@ fn tend(state: &mut State, relay: &Relay<'static>, now: Timestamp, outcome: &mut
     }
     if life.is_due(second) {
         life.probing(second);
-        outcome.effects.push(Effect::Probe(relay.clone(), addresses));
+        outcome.effects.push(Effect::Probe(relay.clone(), addresses, second));
     }
 }
 
 /// Where the entries act; nowhere in particular if one is by name.
-fn addresses(keys: &[Key]) -> Vec<IpAddr> {
+pub(crate) fn addresses(keys: &[Key]) -> Vec<IpAddr> {
     keys.iter().map(Key::address).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
-/// What a probe found.
+/// What the probe found that began then. One that is not waited for any more says nothing: what it found may be long ago.
 pub(crate) fn on_probed(
     state: &mut State,
     relay: &Relay<'static>,
+    began: u32,
     probed: Probed,
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     if record.active().is_empty() {
-        return count(state, relay, &probed, now, outcome);
+        return count(state, relay, began, &probed, now, outcome);
     }
-    let rules = &state.rules.life;
-    let Some(life) = record.life_mut() else { return };
-    let next = life.probed(rules, relay.as_str(), probed.clone(), seconds(now));
+    let Some(life) = record.life_mut().filter(|life| life.awaits(began)) else { return };
+    let next = life.probed(relay.as_str(), probed.clone(), seconds(now));
     outcome.changes.push(Change::Probed(relay.clone(), probed));
     match next {
         Next::Stay => {}
-        Next::Renew => renew(state, relay, now, outcome),
+        Next::Renew => renewal::begin(state, relay, now, outcome),
         Next::Lift => map::over(state, relay, Ending::Mended, now, outcome),
         Next::Drop => map::over(state, relay, Ending::Unreachable, now, outcome),
     }
-}
-
-/// The entries stand for another term, if nothing speaks against them by now: their comments say so.
-fn renew(state: &mut State, relay: &Relay<'static>, now: Timestamp, outcome: &mut Outcome) {
-    if let Some(hold) = against_return(state, relay, now) {
-        return withdraw::withdraw(state, relay, hold, now, outcome);
-    }
-    let Some(record) = state.relays.get(relay.as_str()) else { return };
-    let Some(life) = record.life() else { return };
-    let keys = record.active().to_vec();
-    let until = life.until;
-    let why = "renewed: a probe found it broken";
-    let add = keys.iter().map(|key| managed(&state.rules, relay, key.clone(), why, now)).collect();
-    outcome.changes.push(Change::Renewed(relay.clone(), keys, until));
-    outcome.effects.push(Effect::Edit(Edit { relay: relay.clone(), add, remove: Vec::new() }));
 }
 
 /// A probe of a relay that failed lately: one that failed as it did counts as an attempt, one that worked clears.
 fn count(
     state: &mut State,
     relay: &Relay<'static>,
+    began: u32,
     probed: &Probed,
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    let Some(probes) = record.standing_if_any().and_then(|standing| standing.probes.as_mut())
-    else {
-        return;
-    };
+    let probes = record.standing_if_any().and_then(|standing| standing.probes.as_mut());
+    let Some(probes) = probes.filter(|probes| probes.awaits(began)) else { return };
     let same = matches!(probed, Probed::Broken { strong, .. } if *strong == probes.strong());
     probes.answered(same, seconds(now));
     outcome.changes.push(Change::Probed(relay.clone(), probed.clone()));

@@ -65,6 +65,15 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    /// Nothing new is wanted any more: what is asked is forgotten, and what is being written is taken out again once that is
+    /// answered.
+    pub(crate) fn abandon(&mut self) {
+        match &mut self.work {
+            Work::Editing { cleared, .. } => *cleared = true,
+            work => *work = Work::Idle,
+        }
+    }
+
     /// The first entry is made, or shown.
     pub(crate) fn begin(&mut self, now: Timestamp) {
         if self.since == 0 {
@@ -81,6 +90,8 @@ pub(crate) enum Work {
     Idle,
     /// Facts are gathered.
     Asking(Asked),
+    /// Facts are gathered before the entries in force stand for another term.
+    Renewing(Asked),
     /// The map is being changed.
     Editing {
         /// The keys whose writing is not answered yet.
@@ -90,6 +101,24 @@ pub(crate) enum Work {
     },
     /// A guard speaks.
     Held(Hold),
+}
+
+impl Work {
+    /// The questions of what waits for answers.
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        match self {
+            Self::Asking(asked) | Self::Renewing(asked) => Some(asked),
+            Self::Idle | Self::Editing { .. } | Self::Held(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn asked_mut(&mut self) -> Option<&mut Asked> {
+        match self {
+            Self::Asking(asked) | Self::Renewing(asked) => Some(asked),
+            Self::Idle | Self::Editing { .. } | Self::Held(_) => None,
+        }
+    }
 }
 
 /// A record as the ledger keeps it. What was asked is asked again after a restart, and a guard speaks again; an edit that
@@ -166,7 +195,7 @@ impl Record {
     pub fn hold(&self) -> Option<&Hold> {
         match self.work() {
             Work::Held(hold) => Some(hold),
-            Work::Idle | Work::Asking(_) | Work::Editing { .. } => None,
+            Work::Idle | Work::Asking(_) | Work::Renewing(_) | Work::Editing { .. } => None,
         }
     }
 
@@ -306,7 +335,7 @@ impl Record {
         if weight.stuck == 0 {
             return weight;
         }
-        if self.probation(now).is_some() {
+        if self.relapses(weight, now) && self.probation(now).is_some_and(|p| !p.worked) {
             weight.enough = true;
         }
         let Some(probes) = self.probes() else { return weight };
@@ -315,6 +344,11 @@ impl Record {
             weight.strong_enough |= probes.strong() && weight.strong > 0;
         }
         weight
+    }
+
+    /// Whether TLS itself has broken while the relay is on probation.
+    pub(crate) fn relapses(&self, weight: Weight, now: Timestamp) -> bool {
+        weight.strong > 0 && self.probation(now).is_some()
     }
 
     /// Whether it is on probation, or was until lately.
@@ -371,11 +405,7 @@ impl Record {
 
     /// The questions whose answers are waited for.
     pub(crate) fn questions(&self) -> impl Iterator<Item = Question> {
-        let asked = match self.work() {
-            Work::Asking(asked) => Some(asked),
-            Work::Idle | Work::Editing { .. } | Work::Held(_) => None,
-        };
-        asked.into_iter().flat_map(Asked::open)
+        self.work().asked().into_iter().flat_map(Asked::open)
     }
 
     /// Whether the answer is waited for.
@@ -400,7 +430,7 @@ impl Record {
             Work::Held(hold) => {
                 !matches!(hold, Hold::Refuted(_) | Hold::MapFailed(_) | Hold::Admins(_))
             }
-            Work::Asking(_) | Work::Editing { .. } => false,
+            Work::Asking(_) | Work::Renewing(_) | Work::Editing { .. } => false,
         }
     }
 
@@ -432,7 +462,12 @@ impl Record {
 
     /// The keys in force, proposed, being written or to be put back.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.active().iter().chain(self.proposed()).chain(self.editing()).chain(self.wiped())
+        self.active().iter().chain(self.proposed()).chain(self.coming()).chain(self.wiped())
+    }
+
+    /// The keys being written that are not in force already.
+    pub(crate) fn coming(&self) -> impl Iterator<Item = &Key> {
+        self.editing().iter().filter(|key| !self.active().contains(key))
     }
 
     /// The keys that are to be taken out, and may still be in the file.
@@ -448,7 +483,7 @@ impl Record {
     pub(crate) fn editing(&self) -> &[Key] {
         match self.work() {
             Work::Editing { keys, .. } => keys,
-            Work::Idle | Work::Asking(_) | Work::Held(_) => &[],
+            Work::Idle | Work::Asking(_) | Work::Renewing(_) | Work::Held(_) => &[],
         }
     }
 }

@@ -263,7 +263,7 @@ impl State {
     /// Entries made within the hour before, and those on their way.
     pub(crate) fn entries_lately(&self, now: u32) -> u32 {
         let lately = self.made.iter().filter(|made| now.saturating_sub(**made) < HOUR).count();
-        let editing: usize = self.relays.iter().map(|(_, record)| record.editing().len()).sum();
+        let editing: usize = self.relays.iter().map(|(_, record)| record.coming().count()).sum();
         u32::try_from(lately + editing).unwrap_or(u32::MAX)
     }
 

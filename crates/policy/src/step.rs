@@ -63,10 +63,11 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
         Input::Request(Request::Lift(relay, until)) => {
             map::lift_on_word(state, &relay, until, now, &mut outcome);
         }
-        Input::Probed(relay, probed) => {
-            probing::on_probed(state, &relay, probed, now, &mut outcome);
+        Input::Probed(relay, began, probed) => {
+            probing::on_probed(state, &relay, began, probed, now, &mut outcome);
         }
         Input::Tick => {
+            probing::set_clock(state, now);
             requests::end_terms(state, now);
             state.weigh_alarms(now, &mut outcome.changes);
             if state.is_time_to_retry(now) {
@@ -135,9 +136,9 @@ fn on_success(state: &mut State, success: &Success<'_>, now: Timestamp, outcome:
     if let Some(standing) = record.standing_if_any() {
         standing.proposed.clear();
         standing.told = None;
-        match &mut standing.work {
-            Work::Editing { cleared, .. } => *cleared = true,
-            work => *work = Work::Idle,
+        standing.abandon();
+        if let Some(probation) = &mut standing.probation {
+            probation.worked = true;
         }
     }
     if was_counting {
@@ -214,7 +215,7 @@ fn on_waiting(state: &mut State, waiting: &Waiting<'_>, now: Timestamp, outcome:
 /// Remembers the domains of the recipients, and asks about those that are new if the relay is being asked about.
 fn add_recipients(record: &mut Record, recipients: &Recipients<'_>, outcome: &mut Outcome) {
     let new = record.add_recipients(recipients);
-    let Some(Work::Asking(asked)) = record.standing_if_any().map(|standing| &mut standing.work)
+    let Some(asked) = record.standing_if_any().and_then(|standing| standing.work.asked_mut())
     else {
         return;
     };

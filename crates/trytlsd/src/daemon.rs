@@ -81,7 +81,8 @@ struct Daemon {
     asks: JoinSet<Fact>,
     watcher: Arc<Watcher>,
     flusher: Flusher,
-    probes: JoinSet<(Relay<'static>, Probed)>,
+    /// Each with when it began.
+    probes: JoinSet<(Relay<'static>, u32, Probed)>,
     /// This host, looked at anew.
     hosts: JoinSet<policy::host::Host>,
     /// The number of the look at the access file that the heart has heard of.
@@ -232,7 +233,9 @@ impl Daemon {
                     Err(error) => warn!("a question to DNS was lost: {error}"),
                 },
                 Some(probed) = self.probes.join_next(), if !self.probes.is_empty() => match probed {
-                    Ok((relay, probed)) => self.take(Input::Probed(relay, probed), clock::now()),
+                    Ok((relay, began, probed)) => {
+                        self.take(Input::Probed(relay, began, probed), clock::now());
+                    }
                     Err(error) => warn!("a probe was lost: {error}"),
                 },
                 Some(known) = self.hosts.join_next(), if !self.hosts.is_empty() => {
@@ -380,11 +383,11 @@ impl Daemon {
                 self.asks.spawn(async move { resolver.ask(question, clock::now()).await });
             }
             Effect::Flush(relay, ids) => self.flusher.flush(relay, ids),
-            Effect::Probe(relay, addresses) => {
+            Effect::Probe(relay, addresses, began) => {
                 let (watcher, resolver) = (Arc::clone(&self.watcher), Arc::clone(&self.resolver));
                 self.probes.spawn(async move {
                     let probed = watcher.probe(&resolver, &relay, addresses).await;
-                    (relay, probed)
+                    (relay, began, probed)
                 });
             }
             Effect::Edit(edit) if self.dry_run => self.withhold(edit)?,
@@ -405,8 +408,10 @@ impl Daemon {
         if keys.is_empty() {
             return Ok(()); // What is to be taken out stays until dry run ends.
         }
-        let lines: String = keys.iter().map(|key| line(key) + "\n").collect();
-        print(lines)?;
+        let record = self.state.record(edit.relay.as_str());
+        let in_force = record.map_or(&[][..], |record| record.active());
+        let new = keys.iter().filter(|key| !in_force.contains(key));
+        print(new.map(|key| line(key) + "\n").collect::<String>())?;
         self.take(Input::Map(MapState::Withheld(edit.relay, keys)), clock::now());
         Ok(())
     }

@@ -179,16 +179,7 @@ impl Work {
         if edits.is_empty() && clients.is_empty() {
             return;
         }
-        let mut add: Vec<Managed> =
-            edits.iter().flat_map(|edit| edit.add.iter().cloned()).collect();
-        let gone = edits.iter().flat_map(|edit| edit.remove.iter().cloned());
-        let mut remove: Vec<Tagged> = gone.map(Tagged::try_tls).collect();
-        for edit in &clients {
-            match edit {
-                ClientEdit::Add(_, managed) => add.push(managed.clone()),
-                ClientEdit::Remove(_, entry) => remove.push(entry.clone()),
-            }
-        }
+        let Sum { add, remove } = Sum::of(&edits, &clients);
         let mut outcome = self.keeper.apply(&add, &remove);
         if matches!(outcome, Err(Error::Overtaken { .. })) {
             // The heart hears what is there now, and then that nothing was added.
@@ -287,6 +278,42 @@ impl Work {
     }
 }
 
+/// What several edits come to: of two that are about the same entry the later one counts.
+#[derive(Debug, Default)]
+struct Sum {
+    add: Vec<Managed>,
+    remove: Vec<Tagged>,
+}
+
+impl Sum {
+    fn of(edits: &[Edit], clients: &[ClientEdit]) -> Self {
+        let mut sum = Self::default();
+        for edit in edits {
+            edit.remove.iter().for_each(|key| sum.take_out(Tagged::try_tls(key.clone())));
+            edit.add.iter().for_each(|entry| sum.put_in(entry));
+        }
+        for edit in clients {
+            match edit {
+                ClientEdit::Add(_, entry) => sum.put_in(entry),
+                ClientEdit::Remove(_, entry) => sum.take_out(entry.clone()),
+            }
+        }
+        sum
+    }
+
+    fn put_in(&mut self, entry: &Managed) {
+        let tagged = entry.tagged().folded();
+        self.remove.retain(|gone| gone.folded() != tagged);
+        self.add.push(entry.clone());
+    }
+
+    fn take_out(&mut self, entry: Tagged) {
+        let tagged = entry.folded();
+        self.add.retain(|come| come.tagged().folded() != tagged);
+        self.remove.push(entry);
+    }
+}
+
 /// What became of a client's edit.
 fn news_after(edit: ClientEdit, outcome: &Result<Applied, Error>) -> ClientNews {
     let (address, wanted, adds) = match edit {
@@ -364,4 +391,50 @@ fn states_after(edit: Edit, outcome: &Result<Applied, Error>) -> Vec<MapState> {
         states.push(MapState::Contradicted(relay, against, lines.join(", ").into()));
     }
     states
+}
+
+#[cfg(test)]
+mod tests {
+    use access::remedy::Remedy;
+    use jiff::Timestamp;
+    use maillog::relay::Relay;
+
+    use super::*;
+
+    /// `+192.0.2.1` puts that entry in, `-192.0.2.1` takes it out; what they come to, in the same words.
+    fn check(orders: &str, expect: &str) {
+        let edits: Vec<Edit> = orders.split(' ').map(edit).collect();
+        let Sum { add, remove } = Sum::of(&edits, &[]);
+        let add = add.iter().map(|entry| format!("+{}", entry.key));
+        let sum: Vec<String> =
+            add.chain(remove.iter().map(|entry| format!("-{}", entry.key))).collect();
+        assert_eq!(sum.join(" "), expect);
+    }
+
+    fn edit(order: &str) -> Edit {
+        let (sign, key) = order.split_at(1);
+        let relay = Relay::parse(b"mx.example.org").unwrap();
+        let key: Key = key.parse().unwrap();
+        if sign == "-" {
+            return Edit { relay, add: vec![], remove: vec![key] };
+        }
+        let entry = Managed {
+            remedy: Remedy::TryTls,
+            key,
+            relay: relay.as_str().into(),
+            why: String::new(),
+            since: Timestamp::UNIX_EPOCH,
+            until: None,
+        };
+        Edit { relay, add: vec![entry], remove: vec![] }
+    }
+
+    #[test]
+    fn the_later_order_counts() {
+        check("+192.0.2.1 +192.0.2.2", "+192.0.2.1 +192.0.2.2");
+        check("+192.0.2.1 -192.0.2.1", "-192.0.2.1");
+        check("-192.0.2.1 +192.0.2.1", "+192.0.2.1");
+        check("+192.0.2.1 -192.0.2.1 +192.0.2.1 -192.0.2.2", "+192.0.2.1 -192.0.2.2");
+        check("+mx.example.org -MX.example.org", "-mx.example.org");
+    }
 }

@@ -3,6 +3,10 @@
 //! At most [`AT_ONCE`] relays are probed at a time, each address for [`STEP`] a step at most. The relay is broken if it is at
 //! any address, and good only if it is at all of them that were reached: an entry by name acts on all.
 //!
+//! Whoever owns a name chooses the addresses it leads to. One that is no host's own (unspecified, multicast, of the link
+//! alone, where a cloud answers for its metadata) is never knocked at, nor is one on the never-list. Private ones are: sendmail
+//! delivers to smart hosts there, and would connect to them by the same name itself.
+//!
 //! Where mail would flow without an entry the peer counts as good, also if it offers no STARTTLS any more or refuses it
 //! before the handshake: sendmail goes on in clear then (measured on 8.17).
 
@@ -70,7 +74,7 @@ impl Watcher {
                 addresses = found;
             }
         }
-        addresses.retain(|address| self.never.covers_address(*address).is_none());
+        addresses.retain(|a| is_a_hosts(*a) && self.never.covers_address(*a).is_none());
         let mut found = Probed::Unreached;
         for address in addresses.into_iter().take(MOST_ADDRESSES) {
             let target = Target { host: host.clone(), address, port: SMTP };
@@ -81,6 +85,17 @@ impl Watcher {
             }
         }
         found
+    }
+}
+
+/// Whether the address can be that of one mail host.
+fn is_a_hosts(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let odd = v4.is_unspecified() || v4.is_broadcast() || v4.is_multicast();
+            !odd && !v4.is_link_local()
+        }
+        IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast() && !v6.is_unicast_link_local(),
     }
 }
 
@@ -101,4 +116,21 @@ fn of(diagnosis: &Diagnosis) -> Probed {
         | Verdict::ClientCert => true,
     };
     Probed::Broken { how: verdict.word().into(), strong }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nobody_knocks() {
+        let check = |addresses: &str, expect: bool| {
+            for address in addresses.split(' ') {
+                assert_eq!(is_a_hosts(address.parse().unwrap()), expect, "{address}");
+            }
+        };
+        check("0.0.0.0 255.255.255.255 224.0.0.1 169.254.169.254 ::ffff:169.254.169.254", false);
+        check(":: ff02::1 fe80::1", false);
+        check("192.0.2.1 10.0.0.25 127.0.0.1 2001:db8::1 fd00::25 ::ffff:192.0.2.1", true);
+    }
 }

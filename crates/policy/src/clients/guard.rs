@@ -48,8 +48,11 @@ pub(super) fn against_return(state: &State, address: IpAddr, client: &Client) ->
     spoken.into_iter().flatten().find(known)
 }
 
-/// What speaks against an entry that is in force: by now the admin requires TLS of the client.
+/// What speaks against an entry that is in force: by now the client is on the never-list, or the admin requires TLS of it.
 pub(super) fn against_standing(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {
+    if let Some(hold) = never(state, address, client) {
+        return Some(hold);
+    }
     let Answer::Known(entries) = &state.admin else { return None };
     found(entries, Tag::TlsClt, address, client).map(|hit| Hold::TlsClt(quoted(&hit)))
 }

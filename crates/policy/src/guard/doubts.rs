@@ -30,8 +30,8 @@ pub(super) fn worked_lately(case: &Case<'_>) -> Says {
             "it has its entry, and TLS has not worked since that was made".to_owned(),
         );
     }
-    if case.is_on_probation() {
-        return Says::Silent("it is on probation".to_owned());
+    if case.relapses() {
+        return Says::Silent("it is on probation, and TLS itself has broken again".to_owned());
     }
     let failing = case.failing_since(success.second);
     let wanted = guards.trusted_min_span;
@@ -52,8 +52,8 @@ pub(super) fn own_fault(case: &Case<'_>) -> Says {
 
 pub(super) fn weak_evidence(case: &Case<'_>) -> Says {
     let wanted = case.state.rules.guards.weak_min_span;
-    if case.is_on_probation() {
-        return Says::Silent("it is on probation".to_owned());
+    if case.relapses() {
+        return Says::Silent("it is on probation, and TLS itself has broken again".to_owned());
     }
     let Some(weight) = case.weight() else {
         return Says::Silent("no attempts".to_owned());

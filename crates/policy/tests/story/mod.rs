@@ -16,7 +16,7 @@ use maillog::relay::Relay;
 use maillog::stamp::Stamp;
 use policy::clients::{Became, ClientChange, ClientEdit, ClientNews};
 use policy::fact::{Answer, Fact, Ptr, PtrName, Question, Sts, Tlsa};
-use policy::input::{Change, Effect, Input, Look, MapState};
+use policy::input::{Change, Edit, Effect, Input, Look, MapState};
 use policy::life::Probed;
 use policy::rules::Rules;
 use policy::state::State;
@@ -27,6 +27,11 @@ pub(crate) struct Story {
     pub(crate) minute: i64,
     pub(crate) dry_run: bool,
     pub(crate) map_fails: bool,
+    /// Edits wait in `ordered` until [`Story::answer`].
+    pub(crate) map_is_slow: bool,
+    pub(crate) ordered: Vec<Edit>,
+    /// The probe that began last, by relay.
+    pub(crate) began: HashMap<String, u32>,
     /// Others change the file before the next entry of a client is written.
     pub(crate) map_overtaken: bool,
     pub(crate) told: Vec<String>,
@@ -51,6 +56,9 @@ impl Story {
             minute: 0,
             dry_run: false,
             map_fails: false,
+            map_is_slow: false,
+            ordered: vec![],
+            began: HashMap::new(),
             map_overtaken: false,
             told: vec![],
             cause: CauseKind::Handshake,
@@ -185,7 +193,8 @@ impl Story {
                     self.input(Input::Fact(Fact::Addresses(name, answer)));
                 }
                 Effect::Ask(question) => self.told.push(format!("ask {question:?}")),
-                Effect::Probe(relay, addresses) => {
+                Effect::Probe(relay, addresses, began) => {
+                    self.began.insert(relay.to_string(), began);
                     self.told.push(format!("probe {relay} {addresses:?}"));
                 }
                 Effect::Flush(relay, ids) => {
@@ -220,35 +229,52 @@ impl Story {
                 Effect::Edit(edit) => {
                     let keys: Vec<_> = edit.add.iter().map(|entry| entry.key.clone()).collect();
                     self.told.push(format!("edit +{} -{}", list(&keys), list(&edit.remove)));
-                    if keys.is_empty() {
-                        let answer = match self.map_fails {
-                            true => MapState::Failed(edit.relay, edit.remove, "disk full".into()),
-                            false => MapState::Removed(edit.relay, edit.remove),
-                        };
-                        self.input(Input::Map(answer));
-                        continue;
+                    match self.map_is_slow {
+                        true => self.ordered.push(edit),
+                        false => self.answer_edit(edit),
                     }
-                    let answer = match (self.map_fails, self.dry_run) {
-                        (true, _) => MapState::Failed(edit.relay, keys, "disk full".into()),
-                        (_, true) => MapState::Withheld(edit.relay, keys),
-                        _ => MapState::Written(edit.relay, keys),
-                    };
-                    self.input(Input::Map(answer));
                 }
             }
         }
         self
     }
 
-    /// What a probe found: good, unreached, or in which way it was broken.
+    /// The map answers all that it was ordered while it was slow.
+    pub(crate) fn answer(&mut self) -> &mut Self {
+        self.map_is_slow = false;
+        std::mem::take(&mut self.ordered).into_iter().for_each(|edit| self.answer_edit(edit));
+        self
+    }
+
+    fn answer_edit(&mut self, edit: Edit) {
+        let Edit { relay, add, remove } = edit;
+        let keys: Vec<_> = add.into_iter().map(|entry| entry.key).collect();
+        let failed = self.map_fails;
+        let answer = match (keys.is_empty(), self.dry_run) {
+            (true, _) if failed => MapState::Failed(relay, remove, "disk full".into()),
+            (true, _) => MapState::Removed(relay, remove),
+            _ if failed => MapState::Failed(relay, keys, "disk full".into()),
+            (_, true) => MapState::Withheld(relay, keys),
+            _ => MapState::Written(relay, keys),
+        };
+        self.input(Input::Map(answer));
+    }
+
+    /// What the last probe of the relay found: good, unreached, or in which way it was broken.
     pub(crate) fn probed(&mut self, relay: &str, found: &str) -> &mut Self {
+        let began = self.began.get(relay).copied().unwrap_or(0);
+        self.probed_since(relay, began, found)
+    }
+
+    /// What the probe found that began then.
+    pub(crate) fn probed_since(&mut self, relay: &str, began: u32, found: &str) -> &mut Self {
         let relay = Relay::parse(relay.as_bytes()).unwrap().into_owned();
         let probed = match found {
             "good" => Probed::Good,
             "unreached" => Probed::Unreached,
             how => Probed::Broken { how: how.into(), strong: how != "timeout" },
         };
-        self.input(Input::Probed(relay, probed))
+        self.input(Input::Probed(relay, began, probed))
     }
 
     /// Minutes pass, with a tick at the end of each.
