@@ -56,7 +56,8 @@ fn consider(
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
-    let Some(record) = state.relays.get(relay.as_str()) else { return };
+    let record = state.relays.get(relay.as_str());
+    let Some(record) = record.filter(|record| !record.is_lifted(now)) else { return };
     let asked = Asked::of(relay, addresses, record.domains());
     if let Some(hold) = guard::against(state, relay, &asked, now) {
         return hold_back(state, relay, hold, now, outcome);

@@ -77,8 +77,8 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
         }
         MapState::Failed(relay, keys, why) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-            if keys.iter().all(|key| record.removing().contains(key)) {
-                return; // Still to be taken out: tried again with the next tick.
+            if !keys.iter().any(|key| record.editing().contains(key)) {
+                return; // It was to be taken out: tried again within the minute.
             }
             if settle(record, &keys) {
                 return; // TLS worked meanwhile: nothing is wanted any more.
@@ -292,14 +292,15 @@ fn settle_all(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outc
     }
 }
 
-/// At the start: the entries of our block are in force, whether or not the ledger knew; but for those on their way out.
+/// At the start: the entries of our block are in force, whether or not the ledger knew; but for those that it knows of
+/// another relay, and those on their way out.
 fn adopt(state: &mut State, look: Look) {
     for entry in look.ours {
         state.note_made(entry.since);
-        let known = state.relays.get(&entry.relay).is_some_and(|record| {
+        let knows = |record: &Record| {
             record.active().contains(&entry.key) || record.removing().contains(&entry.key)
-        });
-        if known {
+        };
+        if state.relays.iter().any(|(_, record)| knows(record)) {
             continue;
         }
         let record = state.relays.get_or_insert_with(&entry.relay, Record::default);

@@ -1,9 +1,8 @@
 //! Probation: an entry was lifted because the peer seemed mended. If it fails again at once, the entry returns without
 //! the whole threshold, and is probed half as often as before.
 //!
-//! One failure of TLS itself is enough then; a reset or a time-out is not, for any network has those. Once TLS has worked
-//! with the relay the threshold holds again, too; only that success is no reason for suspicion, since the relay is known
-//! to break.
+//! One failure of TLS itself is enough then, also after TLS has worked with the relay: it is known to break. A reset or a
+//! time-out is not enough, for any network has those.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,14 +16,11 @@ pub struct Probation {
     pub until: u32,
     /// The first interval between probes of the entry that would return, in seconds.
     pub interval: u32,
-    /// TLS has worked with the relay since.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub worked: bool,
 }
 
 impl Probation {
     pub(crate) fn begin(interval: u32, now: u32) -> Self {
-        Self { until: now.saturating_add(LASTS), interval, worked: false }
+        Self { until: now.saturating_add(LASTS), interval }
     }
 
     /// Whether it lasts still.

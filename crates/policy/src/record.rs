@@ -335,9 +335,7 @@ impl Record {
         if weight.stuck == 0 {
             return weight;
         }
-        if self.relapses(weight, now) && self.probation(now).is_some_and(|p| !p.worked) {
-            weight.enough = true;
-        }
+        weight.enough |= self.relapses(weight, now);
         let Some(probes) = self.probes() else { return weight };
         if probes.suffice(weight.stuck, rules.failures) {
             weight.enough = true;

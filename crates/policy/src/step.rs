@@ -137,9 +137,6 @@ fn on_success(state: &mut State, success: &Success<'_>, now: Timestamp, outcome:
         standing.proposed.clear();
         standing.told = None;
         standing.abandon();
-        if let Some(probation) = &mut standing.probation {
-            probation.worked = true;
-        }
     }
     if was_counting {
         outcome.changes.push(Change::Cleared(relay.clone().into_owned()));

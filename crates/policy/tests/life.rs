@@ -151,7 +151,9 @@ fn on_probation() -> Story {
 #[test]
 fn on_probation_one_failure_brings_the_entry_back() {
     let mut story = on_probation();
-    story.wait(60).stuck(MX, "192.0.2.1").ptr("192.0.2.1", "");
+    // TLS worked in between: that is no reason to wait three days.
+    story.wait(60).success(MX).wait(60).told.clear();
+    story.stuck(MX, "192.0.2.1").ptr("192.0.2.1", "");
     story.expect(&[
         "candidate mx.example.org: 1 in 0s",
         "ask Ptr(192.0.2.1)",
