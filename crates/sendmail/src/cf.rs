@@ -44,6 +44,8 @@ pub struct Cf {
     pub tls_fallback_to_clear: bool,
     /// `O DANE`: sendmail (8.16.1 and later, if built with it) requires TLS where the DNS says so (RFC 7672).
     pub dane: bool,
+    /// `O LogLevel`; none where the file does not set it, and then it is 9.
+    pub log_level: Option<u8>,
     /// `DZ`: the version of the cf, which names the sendmail it was made with: `8.17.1.9/Debian-2+deb12u2`. Printable
     /// ASCII, at most 100 bytes; none if the file has none, or something else.
     pub version: Option<String>,
@@ -180,6 +182,11 @@ impl Cf {
             self.tls_fallback_to_clear = is_true(value);
         } else if is_option(name, "DANE", "DAN") {
             self.dane = is_true(value) || value.eq_ignore_ascii_case(b"always");
+        } else if is_option(name, "LogLevel", "Lo") {
+            // As atoi(3) reads it: digits, and whatever follows is passed over.
+            let digits = value.iter().take_while(|b| b.is_ascii_digit());
+            self.log_level =
+                Some(digits.fold(0u8, |n, b| n.saturating_mul(10).saturating_add(b - b'0')));
         } else if is_option(name, "TrustedUser", "Tru") {
             self.trusted_user = plain_words(value).next();
         } else {

@@ -128,6 +128,22 @@ fn dane() {
 }
 
 #[test]
+fn the_log_level() {
+    let check = |text: &str, expect: Option<u8>| {
+        assert_eq!(parse(text).expect("parses").log_level, expect, "{text}");
+    };
+    check("", None);
+    check("O LogLevel=9", Some(9));
+    check("O log = 14 # c", Some(14));
+    check("O LogLevel=8\nO LogLevel=6\n", Some(6));
+    check("O LogLevel=", Some(0));
+    check("O LogLevel=none", Some(0));
+    check("O LogLevel=999", Some(255));
+    check("O LDAPDefaultSpec=9", None);
+    check("OLogLevel=1", None); // the option L
+}
+
+#[test]
 fn the_version() {
     let check = |text: &str, expect: Option<&str>| {
         assert_eq!(parse(text).expect("parses").version.as_deref(), expect, "{text}");
