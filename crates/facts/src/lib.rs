@@ -12,7 +12,9 @@ mod ptr;
 mod resolver;
 mod servers;
 mod sts;
+mod survey;
 mod tlsa;
 mod upstream;
 
 pub use resolver::{Dnssec, Resolver, Settings};
+pub use survey::Surveyed;

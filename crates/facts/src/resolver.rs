@@ -22,6 +22,7 @@ use crate::cache::Cache;
 use crate::ptr;
 use crate::servers::Servers;
 use crate::sts::{self, Policies};
+use crate::survey::{self, Surveyed};
 use crate::tlsa;
 
 /// Questions of a kind that are put to the network at the same time.
@@ -167,6 +168,14 @@ impl<P: RuntimeProvider> Resolver<P> {
         };
         let flight = Flight { memory: &self.memory, question: &question, cell };
         flight.cell.get_or_init(|| self.find_out(&question, now)).await.clone()
+    }
+
+    /// What can be expected of each server, in the order of the config; see [`Surveyed`]. Nothing is remembered.
+    ///
+    /// Takes [`Settings::timeout`] for each server at most.
+    pub async fn survey(&self) -> Vec<Surveyed> {
+        let servers = lock(&self.servers).current(Instant::now());
+        survey::survey(&servers, &self.tlsa, self.timeout).await
     }
 
     /// Asks the network and remembers what it said.

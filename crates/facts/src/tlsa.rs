@@ -135,7 +135,8 @@ impl Rules {
         judge(&Source::Validated(&validator), relay, until).await
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether its word on DNSSEC is believed.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let stub = STUBS.iter().any(|stub| address == IpAddr::V4(*stub));
         address.is_loopback() && !stub || self.trusted.contains(&address)

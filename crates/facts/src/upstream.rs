@@ -105,6 +105,11 @@ impl<P: RuntimeProvider> Upstream<P> {
         look_up(&Whom::Each(self), name, kind, deadline).await
     }
 
+    /// All of them, in the order of the config.
+    pub(crate) fn all(&self) -> &[Server<P>] {
+        &self.servers
+    }
+
     /// The servers, one after the other, until one answers.
     pub(crate) fn turns(&self, deadline: Instant) -> Turns<'_, P> {
         let first = self.first.load(Ordering::Relaxed);
