@@ -137,7 +137,7 @@ fn help() {
     let version = rig.trytlsd(&["--version"]).unwrap();
     assert_eq!((version.stdout.as_str(), version.status), ("trytlsd 0.1.0\n", Some(0)));
     assert!(rig.trytlsd(&["--help"]).unwrap().stdout.contains("Examples:"));
-    for command in ["run", "scan", "match", "check-config"] {
+    for command in ["run", "scan", "match", "check-config", "doctor"] {
         let help = rig.trytlsd(&[command, "--help"]).unwrap().stdout;
         assert!(help.contains("Examples:") && help.contains("Exit status:"), "{help}");
         let manual = fs::read_to_string(need::repository().join("docs/manual.md")).unwrap();

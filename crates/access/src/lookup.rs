@@ -123,6 +123,16 @@ impl Entries {
         Self { by_key }
     }
 
+    /// These entries, and those of a map that is asked after this one (a `sequence`), where this one has none of that key.
+    /// Line numbers stay those of their own file.
+    #[must_use]
+    pub fn before(mut self, other: Self) -> Self {
+        for (key, entry) in other.by_key {
+            self.by_key.entry(key).or_insert(entry);
+        }
+        self
+    }
+
     /// The entry `Try_TLS:<key>`, if the file has one; no parents, no prefixes.
     pub fn try_tls(&self, key: &Key) -> Option<Hit<'_>> {
         self.exact(&Tagged::try_tls(key.clone()))

@@ -1,14 +1,16 @@
 //! `trytlsd check-config`: can the config be used, and is what it names there?
+//!
+//! What is named is judged by the doctor's checks; those that take long, or look beyond what the config names, are left
+//! to `trytlsd doctor`.
 
 use std::fmt::Write;
-use std::fs::File;
-use std::path::Path;
 
-use config::{Config, LogPattern, RebuildWay};
+use config::Config;
 use serde::Serialize;
 
 use crate::cli;
-use crate::host::{self, Finding, Host};
+use crate::doctor;
+use crate::finding::Finding;
 use crate::output::{Safe, Style, print};
 
 /// The exit status if something that the config names is missing or wrong.
@@ -35,25 +37,7 @@ struct KeyRow {
 
 /// Runs the command.
 pub(crate) fn run(args: &cli::CheckConfig, config: &Config) -> anyhow::Result<u8> {
-    let mut findings = Vec::new();
-    for path in &config.log.path.0 {
-        findings.push(readable("the log", path));
-    }
-    findings.extend(config.log.pattern.iter().flat_map(samples));
-    findings.push(readable("the access file", &config.access.file.0.0));
-    let host = Host::look(config);
-    if *config.access.rebuild != RebuildWay::None && host.has_map() {
-        findings.push(readable("the map", &host.settings(config).db()));
-    }
-    if matches!(*config.access.rebuild, RebuildWay::Replace | RebuildWay::Append) && host.has_map()
-    {
-        findings.push(program("makemap", &config.access.makemap));
-    }
-    if host.asked(config).is_some() {
-        findings.push(program("sendmail", &config.access.sendmail));
-    }
-    findings.push(folder_of_ledger(&config.ledger.path.0.0));
-    findings.extend(host.findings);
+    let findings = doctor::of_config(config);
     let good = findings.iter().all(|finding| finding.good);
     let checked = Checked {
         files: config.files.iter().map(|path| path.display().to_string()).collect(),
@@ -79,65 +63,6 @@ fn rows(config: &Config) -> Vec<KeyRow> {
     config.shown().into_iter().map(row).collect()
 }
 
-fn readable(what: &str, path: &Path) -> Finding {
-    let shown = path.display();
-    let opened = std::fs::metadata(path).and_then(|meta| match meta.is_file() {
-        true => File::open(path).map(|_| true),
-        false => Ok(false),
-    });
-    match opened {
-        Ok(true) => Finding { good: true, text: format!("{what} {shown} can be read") },
-        Ok(false) => Finding { good: false, text: format!("{what} {shown} is no regular file") },
-        Err(error) => Finding { good: false, text: format!("{what} {shown}: {error}") },
-    }
-}
-
-/// Whether a pattern matches its samples, and whose words it takes them for.
-fn samples(pattern: &LogPattern) -> Vec<Finding> {
-    let name = &pattern.name;
-    let tried = pattern.samples.iter().zip(1..).map(|(sample, n): (&String, u32)| {
-        let (good, text) = match pattern.compiled.try_line(sample.as_bytes()) {
-            Ok(reply) => {
-                (true, format!("pattern {name:?}, sample {n}: a reply of {}", reply.relay))
-            }
-            Err(why) => (false, format!("pattern {name:?}, sample {n}: {why}")),
-        };
-        Finding { good, text }
-    });
-    if pattern.samples.is_empty() {
-        let text = format!("pattern {name:?} has no samples; nobody knows whether it matches");
-        return vec![Finding { good: false, text }];
-    }
-    tried.collect()
-}
-
-/// Whether the ledger's folder is there, or can be made: the daemon makes the last one.
-fn folder_of_ledger(path: &Path) -> Finding {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let shown = folder.display();
-    if folder.is_dir() {
-        return Finding { good: true, text: format!("the ledger's folder {shown} is there") };
-    }
-    if folder.parent().is_some_and(Path::is_dir) {
-        return Finding {
-            good: true,
-            text: format!("the ledger's folder {shown} is made at the start"),
-        };
-    }
-    let text = format!("the ledger's folder {shown} is not there, nor the one it would be made in");
-    Finding { good: false, text }
-}
-
-/// Whether the program is there.
-fn program(what: &str, name: &str) -> Finding {
-    match host::program(name) {
-        Some(found) => Finding { good: true, text: format!("{what} is {}", found.display()) },
-        None => {
-            Finding { good: false, text: format!("{what}: {name} is not there, or not in PATH") }
-        }
-    }
-}
-
 impl Checked {
     fn text(&self, style: Style) -> String {
         let mut out = String::new();
@@ -156,13 +81,14 @@ impl Checked {
         }
         line(String::new());
         for finding in &self.findings {
-            let mark = if finding.good { style.green("ok") } else { style.yellow("!!") };
-            line(format!("{mark} {}", Safe(&finding.text)));
+            line(finding.text(style));
         }
         line(String::new());
         line(match self.good {
             true => "the config can be used".to_owned(),
-            false => "the config can be used, but see above".to_owned(),
+            false => {
+                "the config can be used, but see above (trytlsd doctor looks closer)".to_owned()
+            }
         });
         out
     }

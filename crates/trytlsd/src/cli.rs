@@ -16,6 +16,7 @@ use config::Span;
   trytlsd run --dry-run                    follow the log and show each entry
   trytlsd explain mx.example.org           what is known of a relay, and what holds it back
   trytlsd probe mx.example.org             whether its STARTTLS works now, and where it breaks
+  trytlsd doctor                           whether this host has what trytlsd needs, and how to mend it
   grep tls_server mail.log | trytlsd match how each line is read, and why it counts or not")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Hold(Hold),
     Probe(Probe),
     CheckConfig(CheckConfig),
+    Doctor(Doctor),
 }
 
 /// Follow the log and act.
@@ -259,4 +261,37 @@ pub(crate) struct CheckConfig {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Look at this host and say what is right, what is wrong and how to mend it.
+///
+/// Looks at sendmail and its configuration, the access map, makemap, the log and its lines, rights, DNS and time. Changes
+/// nothing. Without a config it looks at what it finds itself. Run it as root, as the daemon runs.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 all is right (notes do not count), 1 something is wrong, 2 it could not look, or the config or the
+command line is wrong.
+
+Examples:
+  trytlsd doctor
+  trytlsd doctor --json | jq '.findings[] | select(.grade == \"wrong\")'
+  trytlsd doctor --write-config > /etc/trytlsd/trytlsd.toml
+  trytlsd doctor --sequence-map"
+)]
+pub(crate) struct Doctor {
+    /// The config file [default: /etc/trytlsd/trytlsd.toml if it exists]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Ask no DNS server
+    #[arg(long)]
+    pub(crate) no_dns: bool,
+    /// Print a config that fits this host, and look no further
+    #[arg(long, conflicts_with_all = ["config", "json", "no_dns", "sequence_map"])]
+    pub(crate) write_config: bool,
+    /// Print the lines for sendmail.mc that put a map of trytlsd's own beside yours, and look no further
+    #[arg(long, conflicts_with_all = ["json", "no_dns"])]
+    pub(crate) sequence_map: bool,
 }

@@ -31,9 +31,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, sleep, sleep_until};
 use tracing::{info, warn};
 
+use crate::beside::Beside;
 use crate::book::Book;
 use crate::cli;
 use crate::clock;
+use crate::doctor;
 use crate::flush::Flusher;
 use crate::happening;
 use crate::host::Host;
@@ -112,7 +114,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     let dry_run = args.dry_run || *config.top.dry_run;
     let host = Host::look(&config);
     info!(version = env!("CARGO_PKG_VERSION"), dry_run, "starting");
-    for finding in host.findings.iter().filter(|finding| !finding.good) {
+    for finding in doctor::of_cf(&config, &host).iter().filter(|finding| !finding.good) {
         warn!("{}", Safe(&finding.text));
     }
     let (book, mut remembered) = Book::open(&config.ledger.path.0.0, dry_run)?;
@@ -120,6 +122,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     let (heard, logs) = channel(BLOCKS);
     let tools = Tools {
         settings: host.settings(&config),
+        beside: Beside::of(host.beside()),
         asked: host.asked(&config),
         look_every: config.access.look_every.to_std(),
         armed: !dry_run,

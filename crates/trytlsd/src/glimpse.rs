@@ -13,6 +13,7 @@ use maillog::relay::Relay;
 use policy::fact::{Answer, Sts};
 use policy::state::State;
 
+use crate::beside::Beside;
 use crate::clock;
 use crate::host::Host;
 use crate::output::complain;
@@ -42,12 +43,17 @@ impl Glimpse {
     pub(crate) fn take(config: &Config) -> anyhow::Result<Self> {
         let mut glimpse = Self::of_ledger(config)?;
         let state = &mut glimpse.state;
-        state.set_host(Host::known_now(config));
+        let host = Host::look(config);
+        state.set_host(host.known(host.asked(config).as_ref()));
         let access = &config.access.file.0.0;
         match fs::read(access) {
             Ok(text) => {
                 let block = block::parse(&text);
-                state.set_admin(Answer::Known(block.admins));
+                let beside = Beside::of(host.beside()).read();
+                state.set_admin(match beside {
+                    Ok(beside) => Answer::Known(beside.before(block.admins)),
+                    Err(error) => Answer::Unknown(error.to_string().into()),
+                });
                 block.managed.iter().for_each(|entry| state.note_made(entry.since));
             }
             Err(error) => {

@@ -7,97 +7,60 @@ use config::{Config, MapType, ProveWay, RebuildWay};
 use map_store::{Class, Rebuild, Settings};
 use policy::fact::Answer;
 use sendmail::cf::{Cf, MapLine};
-use serde::Serialize;
 use tracing::{info, warn};
 
 use crate::output::Safe;
 use crate::proof::Asked;
 
-/// What was found, good or bad.
-#[derive(Debug, Serialize)]
-pub(crate) struct Finding {
-    pub(crate) good: bool,
-    pub(crate) text: String,
-}
-
 /// What sendmail's configuration says about the map.
 pub(crate) struct Host {
     /// The class of the map.
     class: Class,
-    /// Whether the cf could be read.
-    has_cf: bool,
-    /// Whether a K line of the cf names this very map.
-    named: bool,
+    /// The K line of the cf, or the member of its sequence, that names this very map.
+    line: Option<MapLine>,
     /// What the cf says, if it could be read.
     cf: Result<Cf, String>,
-    /// What is worth telling.
-    pub(crate) findings: Vec<Finding>,
 }
 
 impl Host {
     /// Looks.
     pub(crate) fn look(config: &Config) -> Self {
-        let mut findings = Vec::new();
-        let mut tell = |good: bool, text: String| findings.push(Finding { good, text });
-        let cf_path = &config.access.cf.0.0;
+        let cf = Cf::read(&config.access.cf.0.0);
+        Self::of(config, cf.map_err(|error| error.to_string()))
+    }
+
+    /// The host whose cf says this, or cannot be read.
+    pub(crate) fn of(config: &Config, cf: Result<Cf, String>) -> Self {
         let map = &config.access.map.0.0;
-        let cf = Cf::read(cf_path).map_err(|error| error.to_string());
-        if let Err(error) = &cf {
-            tell(false, error.clone());
-        }
         let line = cf.as_ref().ok().and_then(|cf| own_line(cf, map)).cloned();
-        if let Ok(cf) = &cf {
-            match (&line, &cf.access) {
-                (Some(line), _) => {
-                    let (shown, class) = (map.display(), &line.class);
-                    tell(true, format!("{}: the access map is {class} {shown}", cf_path.display()));
-                }
-                (None, Some(access)) => tell(
-                    false,
-                    format!(
-                        "{}, line {}: sendmail's access map ({}) is not {}; entries there have no effect",
-                        cf_path.display(),
-                        access.line,
-                        access.class,
-                        map.display(),
-                    ),
-                ),
-                (None, None) => tell(
-                    false,
-                    format!(
-                        "{}: no access map (FEATURE(`access_db') is missing); entries have no effect",
-                        cf_path.display()
-                    ),
-                ),
-            }
-            if cf.tls_fallback_to_clear {
-                tell(
-                    false,
-                    format!(
-                        "{}: TLSFallbacktoClear is on; sendmail falls back by itself and there is nothing to do",
-                        cf_path.display()
-                    ),
-                );
-            }
-        }
         let class = match *config.access.r#type {
             MapType::Hash => Class::Hash,
             MapType::Btree => Class::Btree,
             MapType::Text => Class::Text,
-            MapType::Auto => match line.as_ref().map(|line| line.class.as_str()) {
-                Some("btree") => Class::Btree,
-                Some("text") => Class::Text,
-                Some("hash") | None => Class::Hash,
-                Some(other) => {
-                    tell(
-                        false,
-                        format!("a map of class {other} cannot be built; taking it for hash"),
-                    );
-                    Class::Hash
-                }
-            },
+            // One that cannot be built is taken for hash; the check "map-class" says so.
+            MapType::Auto => {
+                let named = line.as_ref().and_then(|line| line.class.parse().ok());
+                named.unwrap_or(Class::Hash)
+            }
         };
-        Self { class, has_cf: cf.is_ok(), named: line.is_some(), cf, findings }
+        Self { class, line, cf }
+    }
+
+    /// What the cf says, or why it could not be read.
+    pub(crate) fn cf(&self) -> Result<&Cf, &str> {
+        self.cf.as_ref().map_err(String::as_str)
+    }
+
+    /// The K line, or the member of its sequence, that names the config's map.
+    pub(crate) fn line(&self) -> Option<&MapLine> {
+        self.line.as_ref()
+    }
+
+    /// The other maps of the sequence that ours is in: the admin's own, where the access map is a sequence.
+    pub(crate) fn beside(&self) -> Vec<&MapLine> {
+        let Some(own) = &self.line else { return Vec::new() };
+        let all = self.cf.as_ref().ok().and_then(|cf| cf.access.as_ref()).map(MapLine::leaves);
+        all.unwrap_or_default().into_iter().filter(|line| *line != own).collect()
     }
 
     /// Looks, and gives what the guards need to know. May take as long as [`Host::known`].
@@ -140,14 +103,14 @@ impl Host {
                 RebuildWay::None => Rebuild::None,
             },
             makemap: program_or_name(&access.makemap),
-            cf: self.has_cf.then(|| access.cf.0.0.clone()),
+            cf: self.cf.is_ok().then(|| access.cf.0.0.clone()),
             timeout: access.timeout.to_std(),
         }
     }
 
     /// The sendmail to be asked for proofs; none where it would answer for another map.
     pub(crate) fn asked(&self, config: &Config) -> Option<Asked> {
-        let wanted = *config.access.prove == ProveWay::Auto && self.named;
+        let wanted = *config.access.prove == ProveWay::Auto && self.line.is_some();
         wanted.then(|| Asked {
             program: program_or_name(&config.access.sendmail),
             cf: config.access.cf.0.0.clone(),

@@ -16,6 +16,7 @@ use map_store::{
 use policy::input::Look;
 use tracing::{info, warn};
 
+use crate::beside::Beside;
 use crate::clock;
 use crate::output::Safe;
 
@@ -23,6 +24,8 @@ use crate::output::Safe;
 #[derive(Debug)]
 pub(crate) struct Keeper {
     settings: Settings,
+    /// The admin's entries in other maps.
+    beside: Beside,
     /// The store, if it could be opened already.
     store: Option<FileStore>,
     /// Whether the map may be touched.
@@ -48,9 +51,15 @@ pub(crate) struct Seen {
 }
 
 impl Keeper {
-    pub(crate) fn new(settings: Settings, armed: bool, rest: Option<String>) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        beside: Beside,
+        armed: bool,
+        rest: Option<String>,
+    ) -> Self {
         Self {
             settings,
+            beside,
             store: None,
             armed,
             known: None,
@@ -70,7 +79,7 @@ impl Keeper {
         self.mend();
         let found = self.open()?.look(None)?;
         match found {
-            Looked::Found(found) => Ok(self.seen(*found)),
+            Looked::Found(found) => self.seen(*found),
             // Where nothing is known a look always finds.
             Looked::Same | Looked::Unsettled => {
                 Ok(Seen { look: Look::default(), rest: String::new() })
@@ -110,17 +119,24 @@ impl Keeper {
     /// Looks at file and map, mends the map if it must be, and says what others did to the file, if they did.
     pub(crate) fn look(&mut self) -> Option<Seen> {
         self.tend();
-        let known = self.known.take();
+        // What the admin changed in another map is news as well.
+        let known = self.known.take().filter(|_| !self.beside.has_changed());
         let looked = self.open().and_then(|store| store.look(known.as_ref()));
         self.unsettled = matches!(looked, Ok(Looked::Unsettled));
         let seen = match looked {
-            Ok(Looked::Found(found)) => Some(self.seen(*found)),
+            Ok(Looked::Found(found)) => self.seen(*found).map(Some),
             Ok(Looked::Same | Looked::Unsettled) => {
                 self.known = known;
-                None
+                Ok(None)
             }
             Err(error) => {
                 self.known = known;
+                Err(error)
+            }
+        };
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(error) => {
                 self.complain(&error);
                 return None;
             }
@@ -140,7 +156,11 @@ impl Keeper {
     }
 
     /// Takes note of what a look found.
-    fn seen(&mut self, found: Found) -> Seen {
+    ///
+    /// # Errors
+    /// If the admin's entries in other maps cannot be read; nothing is noted then.
+    fn seen(&mut self, found: Found) -> Result<Seen, Error> {
+        let beside = self.beside.read()?;
         for oddity in &found.oddities {
             warn!("{}", Safe(&oddity.to_string()));
         }
@@ -158,9 +178,9 @@ impl Keeper {
             ours: found.ours,
             block: found.block,
             rest_changed: before.is_some_and(|before| before != rest),
-            admins: found.admins,
+            admins: beside.before(found.admins),
         };
-        Seen { look, rest }
+        Ok(Seen { look, rest })
     }
 
     /// Makes map and text belong together.

@@ -5,14 +5,17 @@
 
 mod approve;
 mod asking;
+mod beside;
 mod book;
 mod check;
 mod cli;
 mod clock;
 mod daemon;
 mod desk;
+mod doctor;
 mod explain;
 mod explained;
+mod finding;
 mod flush;
 mod glimpse;
 mod happening;
@@ -83,6 +86,8 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Hold(args) => lift::hold(&args, &load(args.about.config.as_deref())?),
         Command::Probe(args) => probe::run(&args, &load(args.config.as_deref())?),
         Command::CheckConfig(args) => check::run(&args, &load(args.config.as_deref())?),
+        Command::Doctor(args) if args.write_config => doctor::run(&args, Config::default()),
+        Command::Doctor(args) => doctor::run(&args, load(args.config.as_deref())?),
     }
 }
 

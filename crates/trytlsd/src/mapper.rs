@@ -16,6 +16,7 @@ use policy::input::{Edit, Input, MapState, Proof};
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
+use crate::beside::Beside;
 use crate::keeper::{Keeper, Seen};
 use crate::output::Safe;
 use crate::proof::{Asked, Wanted, WantedClient};
@@ -52,6 +53,8 @@ pub(crate) enum News {
 #[derive(Debug)]
 pub(crate) struct Tools {
     pub(crate) settings: Settings,
+    /// The admin's entries in other maps.
+    pub(crate) beside: Beside,
     /// None where sendmail is not to be asked.
     pub(crate) asked: Option<Asked>,
     /// How often file and map are looked at.
@@ -78,9 +81,9 @@ impl Mapper {
         rest: Option<String>,
         news: Sender<News>,
     ) -> anyhow::Result<(Self, Option<News>)> {
-        let Tools { settings, asked, look_every, armed } = tools;
+        let Tools { settings, beside, asked, look_every, armed } = tools;
         let built = settings.is_built();
-        let mut keeper = Keeper::new(settings, armed, rest);
+        let mut keeper = Keeper::new(settings, beside, armed, rest);
         let first = match keeper.begin() {
             Ok(Seen { look, rest }) => {
                 Some(News::Looked { map: MapState::Loaded(look), rest, number: 1 })

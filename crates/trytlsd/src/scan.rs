@@ -21,8 +21,10 @@ use policy::step::step;
 use tailer::Source;
 
 use crate::asking::Answers;
+use crate::beside::Beside;
 use crate::cli;
 use crate::clock;
+use crate::host::Host;
 use crate::output::{Style, complain, print};
 use crate::progress::Progress;
 use crate::reader::KINDS;
@@ -94,7 +96,11 @@ fn state(config: &Config) -> State {
     rules.guards.max_per_hour = 0;
     let mut state = State::new(rules);
     if let Ok(text) = std::fs::read(&config.access.file.0.0) {
-        state.set_admin(Answer::Known(block::parse(&text).admins));
+        let admins = block::parse(&text).admins;
+        state.set_admin(match Beside::of(Host::look(config).beside()).read() {
+            Ok(beside) => Answer::Known(beside.before(admins)),
+            Err(error) => Answer::Unknown(error.to_string().into()),
+        });
     }
     state
 }
