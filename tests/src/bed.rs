@@ -56,6 +56,7 @@ pub struct Plan {
     peers: Vec<Peer>,
     dns: Vec<String>,
     mta: Mta,
+    systemd: bool,
 }
 
 impl Plan {
@@ -79,6 +80,12 @@ impl Plan {
         Self { mta, ..self }
     }
 
+    /// With systemd as its first process, and its journal.
+    #[must_use]
+    pub fn systemd(self) -> Self {
+        Self { systemd: true, ..self }
+    }
+
     /// Start it, or say that the test `name` is skipped, and give nothing.
     ///
     /// # Panics
@@ -87,7 +94,8 @@ impl Plan {
     pub fn start_or_skip(self, name: &str) -> Option<Bed> {
         let ready = need::root().and_then(|root| {
             // Namespaces that cannot be had are a lack; what fails in them later is a fault.
-            Namespace::new(&root, &self.addresses()).map_err(|error| format!("{error:#}"))
+            let make = if self.systemd { Namespace::booted } else { Namespace::new };
+            make(&root, &self.addresses()).map_err(|error| format!("{error:#}"))
         });
         match ready {
             Err(why) => {
@@ -108,7 +116,16 @@ impl Plan {
     }
 
     fn furnish(self, namespace: Namespace) -> Result<Bed> {
-        namespace.write("/etc/rsyslog.conf", RSYSLOG)?;
+        // Under systemd the journal has /dev/log, and forwards to syslogd what comes in, as on Debian.
+        let rsyslog = match self.systemd {
+            true => RSYSLOG.replacen(
+                "imuxsock\"",
+                "imuxsock\" SysSock.Name=\"/run/systemd/journal/syslog\"",
+                1,
+            ),
+            false => RSYSLOG.to_owned(),
+        };
+        namespace.write("/etc/rsyslog.conf", rsyslog)?;
         namespace.write("/etc/dnsmasq.conf", zone::dnsmasq(&self.peers, &self.dns))?;
         namespace
             .write("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")?;
@@ -131,7 +148,9 @@ impl Plan {
             chown smmta:smmsp mailertable.db access.db
             mkdir -p /var/lib/sendmail/host_status /run/sendmail/mta /run/sendmail/stampdir
             chown smmta:smmsp /run/sendmail/mta /var/lib/sendmail/host_status
-            until [ -S /dev/log ]; do sleep 0.01; done
+            syslog=/dev/log
+            [ ! -d /run/systemd/system ] || syslog=/run/systemd/journal/syslog
+            until [ -S $syslog ]; do sleep 0.01; done
         ")?;
         let peers = Peers::start(&namespace, &self.peers)?;
         let bed = Bed { peers, namespace, mta: self.mta };

@@ -44,11 +44,31 @@ impl Namespace {
     /// # Errors
     /// Where the machine does not allow it (no root, no overlayfs ...), with unshare's own words.
     pub fn new(root: &Path, addresses: &[IpAddr]) -> Result<Self> {
+        let mut unshare = command("unshare");
+        unshare
+            .args(["--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child", "sh"])
+            .arg(need::repository().join("tests/bed/init"));
+        Self::start(unshare, root, addresses)
+    }
+
+    /// The same with systemd as the first process, in a cgroup of its own; waits until it has started what every service
+    /// needs.
+    ///
+    /// # Errors
+    /// As [`Namespace::new`]; where there is no cgroup2 that may be written; where systemd does not come up.
+    pub fn booted(root: &Path, addresses: &[IpAddr]) -> Result<Self> {
+        let mut boot = command("sh");
+        boot.arg(need::repository().join("tests/bed/boot"));
+        let namespace = Self::start(boot, root, addresses)?;
+        namespace.sh("until [ -S /run/systemd/private ]; do sleep 0.05; done
+            systemctl is-system-running --wait >/dev/null || systemctl list-units --failed >&2")?;
+        Ok(namespace)
+    }
+
+    fn start(mut unshare: Command, root: &Path, addresses: &[IpAddr]) -> Result<Self> {
         let mnt = need::repository().join("target/testbed/mnt");
         fs::create_dir_all(&mnt).with_context(|| format!("make the folder {}", mnt.display()))?;
-        let mut unshare = command("unshare")
-            .args(["--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child", "sh"])
-            .arg(need::repository().join("tests/bed/init"))
+        let mut unshare = unshare
             .args([root, &mnt])
             .args(addresses.iter().map(with_prefix))
             .stdin(Stdio::piped())
@@ -71,11 +91,11 @@ impl Namespace {
             line.clear();
         }
         let (Some(init), "ready") = (init, line.trim()) else {
+            drop(life);
             let mut why = String::new();
             if let Some(mut stderr) = unshare.stderr.take() {
                 stderr.read_to_string(&mut why).context("read why the bed's init failed")?;
             }
-            drop(life);
             let status = unshare.wait().context("wait for unshare")?;
             bail!("no namespaces: {} ({status})", why.trim());
         };

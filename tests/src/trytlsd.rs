@@ -181,6 +181,20 @@ pub fn output(bed: &Bed, args: &[&str]) -> Result<Output> {
     bed.run(INSIDE, args)
 }
 
+/// What an administrator does to have trytlsd as a service of systemd's, up to `systemctl start`: the program, the units
+/// of this repository and a configuration in their places.
+pub fn install_service(bed: &Bed, config: &str) -> Result<()> {
+    install(bed)?;
+    bed.sh("cp /usr/local/sbin/trytlsd /usr/bin/trytlsd")?;
+    for unit in ["trytlsd.service", "trytlsd-flush@.service"] {
+        let text = fs::read(need::repository().join("systemd").join(unit))
+            .with_context(|| format!("read systemd/{unit}"))?;
+        bed.namespace().write(&format!("/etc/systemd/system/{unit}"), text)?;
+    }
+    Trytlsd::configure(bed, config)?;
+    bed.sh("systemctl daemon-reload").map(drop)
+}
+
 /// Copy the binary into the bed; its libraries are those of the host's release, which is the bed's.
 fn install(bed: &Bed) -> Result<()> {
     let inside = bed.namespace().path(INSIDE);

@@ -13,6 +13,7 @@ pub mod domains;
 pub mod evidence;
 pub mod fact;
 mod few;
+pub mod figures;
 pub mod guard;
 pub mod handshake;
 pub mod hold;

@@ -36,6 +36,7 @@ use tracing::{info, warn};
 use crate::clock;
 use crate::happening;
 use crate::output::Safe;
+use crate::pulse::{Part, Pulse};
 use crate::remembered::{ALARMS, CLIENT, CLOCK, PUT_BACK, REST, Remembered, sts_row};
 use crate::request::Outcome;
 
@@ -66,6 +67,7 @@ pub(crate) struct Book {
     has_news: bool,
     /// What the clock said when it was last noted.
     clock: Option<Timestamp>,
+    pulse: Pulse,
 }
 
 /// How far a log has been read.
@@ -79,7 +81,11 @@ pub(crate) struct Mark {
 
 impl Book {
     /// Opens the ledger. A dry run that may not have it goes on without one.
-    pub(crate) fn open(path: &Path, dry_run: bool) -> Result<(Self, Remembered), Error> {
+    pub(crate) fn open(
+        path: &Path,
+        dry_run: bool,
+        pulse: Pulse,
+    ) -> Result<(Self, Remembered), Error> {
         make_folder(path);
         let (ledger, loaded) = match ledger::open(path, clock::now()) {
             Ok((ledger, loaded)) => (Some(ledger), loaded),
@@ -96,6 +102,7 @@ impl Book {
             since: None,
             has_news: false,
             clock: None,
+            pulse,
         };
         Ok((book, Remembered::from(loaded)))
     }
@@ -170,7 +177,11 @@ impl Book {
 
     /// What operators have asked for since this was last asked. What cannot be read now is read the next time.
     pub(crate) async fn requests(&mut self) -> Vec<Request> {
-        let Some(ledger) = &self.ledger else { return Vec::new() };
+        let Some(ledger) = &self.ledger else {
+            // There is none that could hang.
+            self.pulse.step(Part::Ledger);
+            return Vec::new();
+        };
         let read = async {
             self.has_news |= ledger.has_news().await?;
             match self.has_news {
@@ -178,7 +189,9 @@ impl Book {
                 false => Ok(Vec::new()),
             }
         };
-        match read.await {
+        let read = read.await;
+        self.pulse.step(Part::Ledger);
+        match read {
             Ok(requests) => {
                 self.has_news = false;
                 requests
@@ -217,9 +230,14 @@ impl Book {
         let batch = Arc::new(batch);
         let mut told = HashSet::new();
         loop {
-            match ledger.commit(Arc::clone(&batch)).await {
+            let committed = ledger.commit(Arc::clone(&batch)).await;
+            self.pulse.step(Part::Ledger);
+            match committed {
                 Ok(()) => break,
                 Err(error) if error.may_pass() => {
+                    // The heart is at work too: it asks again.
+                    self.pulse.step(Part::Heart);
+                    self.pulse.feed();
                     let words = error.to_string();
                     if told.insert(words.clone()) {
                         warn!("{}; nothing is read or done until it is taken", Safe(&words));

@@ -41,7 +41,9 @@ use crate::happening;
 use crate::host::Host;
 use crate::mapper::{Mapper, News, Order, Tools};
 use crate::output::{Safe, print};
+use crate::pulse::{Part, Pulse};
 use crate::reader::{Heard, Reader, Sighting};
+use crate::service::{self, Service};
 use crate::watcher::Watcher;
 
 /// How often the heart is told that time passes. Each is a wake-up of a host that may have nothing else to do.
@@ -90,6 +92,8 @@ struct Daemon {
     /// The number of the look at the access file that the heart has heard of.
     looks: u64,
     mapper: Mapper,
+    service: Service,
+    pulse: Pulse,
 }
 
 /// When the end came.
@@ -117,7 +121,8 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     for finding in doctor::of_cf(&config, &host).iter().filter(|finding| !finding.good) {
         warn!("{}", Safe(&finding.text));
     }
-    let (book, mut remembered) = Book::open(&config.ledger.path.0.0, dry_run)?;
+    let pulse = Pulse::new();
+    let (book, mut remembered) = Book::open(&config.ledger.path.0.0, dry_run, pulse.clone())?;
     let (news, map) = channel(BACKLOG);
     let (heard, logs) = channel(BLOCKS);
     let tools = Tools {
@@ -129,9 +134,10 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     };
     let rest = remembered.rest.take();
     // To mend the map takes as long as makemap does, and sendmail may think for long about its own name.
+    let its_pulse = pulse.clone();
     let start = move || {
         let known = host.known(tools.asked.as_ref());
-        anyhow::Ok((known, Mapper::start(tools, rest, news)?))
+        anyhow::Ok((known, Mapper::start(tools, rest, news, its_pulse)?))
     };
     let started = tokio::select! {
         started = tokio::task::spawn_blocking(start) => started,
@@ -153,7 +159,10 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         hosts: JoinSet::new(),
         looks: 0,
         mapper,
+        service: Service::default(),
+        pulse: pulse.clone(),
     };
+    daemon.service.set_dry_run(dry_run);
     daemon.state.set_host(known);
     daemon.resolver.keep_policies(std::mem::take(&mut remembered.policies));
     if let Some(look) = look {
@@ -165,9 +174,10 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         () = signals.end() => return Ok(()),
     }
     let mut sources = Sources { logs, map, signals };
-    let reader = Reader::start(&config, &remembered, heard)?;
+    let reader = Reader::start(&config, &remembered, heard, pulse)?;
     drop(remembered);
-    let ended = daemon.serve(args, config, &mut sources).await;
+    let ended = daemon.serve(args, config, &mut sources, &reader).await;
+    service::stopping();
     reader.end();
     if let Ok(End::BetweenCommits) = ended {
         daemon.finish(&mut sources).await?;
@@ -217,12 +227,15 @@ impl Daemon {
         args: &cli::Run,
         mut config: Config,
         sources: &mut Sources,
+        reader: &Reader,
     ) -> anyhow::Result<End> {
-        let mut ticks = tokio::time::interval(TICK);
+        let mut ticks =
+            tokio::time::interval(self.pulse.rest().map_or(TICK, |rest| rest.min(TICK)));
         let mut relooks = interval_at(Instant::now() + RELOOK, RELOOK);
         let Sources { logs, map, signals } = sources;
         loop {
             let waits = self.book.deadline().map(Instant::from_std);
+            let mut ticked = false;
             tokio::select! {
                 heard = logs.recv() => match heard {
                     Some(heard) => self.read(heard),
@@ -253,6 +266,7 @@ impl Daemon {
                 },
                 () = sleep_until(waits.unwrap_or_else(Instant::now)), if waits.is_some() => {}
                 _ = ticks.tick() => {
+                    ticked = true;
                     let now = clock::now();
                     self.take(Input::Tick, now);
                     self.book.note_clock(now);
@@ -262,6 +276,7 @@ impl Daemon {
                 _ = signals.hup.recv() => {
                     if let Some(new) = self.reload(args) {
                         config = new;
+                        reader.use_patterns(config.patterns());
                         self.look_at_host(&config);
                     }
                 }
@@ -273,6 +288,11 @@ impl Daemon {
                 settled = self.settle() => settled?,
                 // A ledger that takes no commits holds everything up, but not the end.
                 () = signals.end() => return Ok(End::DuringOne),
+            }
+            if ticked {
+                self.pulse.step(Part::Heart);
+                self.pulse.feed();
+                self.service.stands(self.state.figures());
             }
         }
     }
@@ -307,7 +327,9 @@ impl Daemon {
                 }
                 self.book.mark(mark, events);
             }
+            Heard::Opened => self.service.ready(self.state.figures()),
             Heard::AllRead => {
+                self.service.follows(self.state.figures());
                 info!("all that was logged so far is read; following");
                 self.take(Input::Request(Request::Resume), clock::now());
                 if !self.dry_run {
@@ -436,10 +458,13 @@ impl Daemon {
 
     /// Reads the config again. A broken one changes nothing.
     fn reload(&mut self, args: &cli::Run) -> Option<Config> {
+        self.service.reloading();
         let config = match Config::load_or_default(args.config.as_deref()) {
             Ok(config) => config,
             Err(error) => {
-                warn!("{}; the old config stays in force", Safe(&error.to_string()));
+                let why = error.to_string();
+                warn!("{}; the old config stays in force", Safe(&why));
+                self.service.reloaded(Some(&why), self.state.figures());
                 return None;
             }
         };
@@ -453,13 +478,15 @@ impl Daemon {
         let was_dry = std::mem::replace(&mut self.dry_run, dry_run);
         info!(
             dry_run = self.dry_run,
-            "read the config again; dry_run, [policy], [guards], [entry] and [access] key and put_back_every take effect, all else at the next start"
+            "read the config again; dry_run, [[log.pattern]], [policy], [guards], [entry] and [access] key and put_back_every take effect, all else at the next start"
         );
         self.mapper.order(Order::Armed(!self.dry_run));
         let request = if self.dry_run { Request::Disarm } else { Request::Arm };
         if was_dry != self.dry_run {
             self.take(Input::Request(request), clock::now());
         }
+        self.service.set_dry_run(dry_run);
+        self.service.reloaded(None, self.state.figures());
         Some(config)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as Orders, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use access::key::Key;
 use access::managed::Managed;
@@ -20,9 +20,17 @@ use crate::beside::Beside;
 use crate::keeper::{Keeper, Seen};
 use crate::output::Safe;
 use crate::proof::{Asked, Wanted, WantedClient};
+use crate::pulse::{Part, Pulse};
 
 /// How soon files that others are at work on are looked at again.
 const SOON: Duration = Duration::from_secs(1);
+
+/// Children that one piece of work may start, one after the other, each for `[access] timeout` at most: two rebuilds, if
+/// the first was overtaken, with the new map read back, and the proofs of relays and clients.
+const CHILDREN: u32 = 6;
+
+/// What else a piece of work may take: files of many megabytes, locks that are waited for, a look through /proc.
+const BESIDES: Duration = Duration::from_secs(120);
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -80,9 +88,11 @@ impl Mapper {
         tools: Tools,
         rest: Option<String>,
         news: Sender<News>,
+        pulse: Pulse,
     ) -> anyhow::Result<(Self, Option<News>)> {
         let Tools { settings, beside, asked, look_every, armed } = tools;
         let built = settings.is_built();
+        let longest = settings.timeout.saturating_mul(CHILDREN).saturating_add(BESIDES);
         let mut keeper = Keeper::new(settings, beside, armed, rest);
         let first = match keeper.begin() {
             Ok(Seen { look, rest }) => {
@@ -96,7 +106,7 @@ impl Mapper {
             Err(error) => return Err(error.into()),
         };
         let looks = u64::from(first.is_some());
-        let mut work = Work { keeper, asked, built, look_every, looks, news };
+        let mut work = Work { keeper, asked, built, look_every, looks, news, pulse, longest };
         let (orders, received) = channel();
         let thread =
             thread::Builder::new().name("mapper".to_owned()).spawn(move || work.run(&received))?;
@@ -128,14 +138,21 @@ struct Work {
     /// How often the heart was told what the file is.
     looks: u64,
     news: Sender<News>,
+    pulse: Pulse,
+    /// The longest that one piece of work may take.
+    longest: Duration,
 }
 
 impl Work {
     fn run(&mut self, orders: &Receiver<Order>) {
+        self.pulse.busy(Part::Mapper, self.longest);
         self.keeper.heal();
         let mut patience = self.look_every;
         loop {
-            match orders.recv_timeout(patience) {
+            self.pulse.step(Part::Mapper);
+            let order = self.wait(orders, patience);
+            self.pulse.busy(Part::Mapper, self.longest);
+            match order {
                 Ok(first) => {
                     let all: Vec<Order> = std::iter::once(first).chain(orders.try_iter()).collect();
                     self.carry_out(all);
@@ -144,6 +161,23 @@ impl Work {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             patience = if self.keeper.is_unsettled() { SOON } else { self.look_every };
+        }
+    }
+
+    /// Waits for an order, with a step now and then that shows that this thread does.
+    fn wait(
+        &self,
+        orders: &Receiver<Order>,
+        patience: Duration,
+    ) -> Result<Order, RecvTimeoutError> {
+        let began = Instant::now();
+        loop {
+            let left = patience.saturating_sub(began.elapsed());
+            let step = self.pulse.rest().map_or(left, |rest| rest.min(left));
+            match orders.recv_timeout(step) {
+                Err(RecvTimeoutError::Timeout) if step < left => self.pulse.step(Part::Mapper),
+                ended => return ended,
+            }
         }
     }
 

@@ -12,7 +12,7 @@
 //! the place in a log was lost, what is not newer than what was counted of it last.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -23,6 +23,7 @@ use maillog::calendar::StampReader;
 use maillog::event::{Event, What};
 use maillog::finder::Finder;
 use maillog::kinds::Kinds;
+use maillog::pattern::Patterns;
 use maillog::stamp::Calendar;
 use serde::{Deserialize, Serialize};
 use tailer::{Loss, Next, Options, Place, Since, Start, Tail, Waker};
@@ -32,6 +33,7 @@ use tracing::{info, warn};
 use crate::book::Mark;
 use crate::clock;
 use crate::output::Safe;
+use crate::pulse::{Part, Pulse, WAITS};
 use crate::remembered::Remembered;
 
 /// What the daemon wants to know. An attempt counts towards an entry when its outcome is known, and at once where it is
@@ -68,6 +70,8 @@ pub(crate) struct Sighting {
 pub(crate) enum Heard {
     /// Events, in their order, and how far the log was read with them.
     Events(Vec<Sighting>, Mark),
+    /// Every log has been opened, or is not there. Told once, before anything else is told of the last of them.
+    Opened,
     /// Every log has been read up to its end, or is not there. Told once.
     AllRead,
 }
@@ -83,7 +87,16 @@ struct Kept {
 /// The running thread.
 pub(crate) struct Reader {
     waker: Waker,
+    wishes: Arc<Mutex<Wishes>>,
     thread: JoinHandle<()>,
+}
+
+/// What the thread is asked for.
+#[derive(Debug, Default)]
+struct Wishes {
+    end: bool,
+    /// Other patterns, from now on.
+    patterns: Option<Patterns>,
 }
 
 impl Reader {
@@ -92,16 +105,28 @@ impl Reader {
         config: &Config,
         remembered: &Remembered,
         heart: Sender<Heard>,
+        pulse: Pulse,
     ) -> anyhow::Result<Self> {
-        let reading = Reading::new(config, remembered, heart);
+        let reading = Reading::new(config, remembered, heart, pulse);
         let waker = reading.tail.waker();
+        let wishes = Arc::clone(&reading.wishes);
         let thread =
             thread::Builder::new().name("reader".to_owned()).spawn(move || reading.run())?;
-        Ok(Self { waker, thread })
+        Ok(Self { waker, wishes, thread })
     }
 
     /// Asks it to end: the last marks come, and then no more.
     pub(crate) fn end(&self) {
+        self.wish(|wishes| wishes.end = true);
+    }
+
+    /// Reads what comes from now on with these patterns.
+    pub(crate) fn use_patterns(&self, patterns: Patterns) {
+        self.wish(|wishes| wishes.patterns = Some(patterns));
+    }
+
+    fn wish(&self, wish: impl FnOnce(&mut Wishes)) {
+        wish(&mut self.wishes.lock().unwrap_or_else(PoisonError::into_inner));
         self.waker.wake();
     }
 
@@ -119,15 +144,20 @@ struct Reading {
     logs: Vec<Log>,
     window: SignedDuration,
     stamps: StampReader,
-    /// Which logs have been read up to their end; empty once that was told.
+    /// Which logs have not been opened; empty once that was told.
+    unopened: Vec<usize>,
+    /// Which logs have not been read up to their end; empty once that was told.
     unread: Vec<usize>,
     heart: Sender<Heard>,
+    wishes: Arc<Mutex<Wishes>>,
+    pulse: Pulse,
 }
 
 /// One of the logs.
 struct Log {
     /// Its name in the ledger.
     name: Arc<str>,
+    kinds: Kinds,
     finder: Finder,
     /// The second since 1970 of the latest event that was counted.
     last: i64,
@@ -144,14 +174,24 @@ struct Log {
 struct Gone;
 
 impl Reading {
-    fn new(config: &Config, remembered: &Remembered, heart: Sender<Heard>) -> Self {
+    fn new(config: &Config, remembered: &Remembered, heart: Sender<Heard>, pulse: Pulse) -> Self {
         let paths = &config.log.path.0;
         let window = config.policy.window.0;
         let (logs, starts): (Vec<Log>, Vec<Start>) =
             paths.iter().map(|path| Log::new(path, remembered, config)).unzip();
         let tail = Tail::new(paths.iter().cloned().zip(starts), Options::default());
         let stamps = Calendar { latest: clock::now(), zone: TimeZone::system() }.reader();
-        Self { tail, unread: (0..logs.len()).collect(), logs, window, stamps, heart }
+        Self {
+            tail,
+            unopened: (0..logs.len()).collect(),
+            unread: (0..logs.len()).collect(),
+            logs,
+            window,
+            stamps,
+            heart,
+            wishes: Arc::default(),
+            pulse,
+        }
     }
 
     fn run(mut self) {
@@ -166,7 +206,20 @@ impl Reading {
     }
 
     fn next(&mut self) -> Result<(), Gone> {
-        match self.tail.wait() {
+        self.pulse.step(Part::Reader);
+        let next = match self.pulse.rest() {
+            Some(rest) => self.tail.next_within(rest),
+            None => self.tail.wait(),
+        };
+        if !self.unopened.is_empty()
+            && let Some(log) = log_of(&next)
+        {
+            self.unopened.retain(|unopened| *unopened != log);
+            if self.unopened.is_empty() {
+                tell(&self.heart, &self.pulse, Heard::Opened)?;
+            }
+        }
+        match next {
             Next::Lines { log, bytes, live, .. } => {
                 let now = clock::now();
                 self.stamps.set_latest(now);
@@ -205,7 +258,7 @@ impl Reading {
                 warn!("{}; trying again", Safe(&error.to_string()));
                 self.read_up(log)
             }
-            Next::Called => Err(Gone),
+            Next::Called => self.obey(),
             Next::Quiet => Ok(()),
         }
     }
@@ -235,8 +288,38 @@ impl Reading {
         self.tell(Heard::AllRead)
     }
 
+    /// Does what was asked for.
+    fn obey(&mut self) -> Result<(), Gone> {
+        let wishes =
+            std::mem::take(&mut *self.wishes.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(patterns) = wishes.patterns {
+            self.logs.iter_mut().for_each(|log| log.use_patterns(&patterns));
+        }
+        if wishes.end { Err(Gone) } else { Ok(()) }
+    }
+
     fn tell(&self, heard: Heard) -> Result<(), Gone> {
-        self.heart.blocking_send(heard).map_err(|_| Gone)
+        tell(&self.heart, &self.pulse, heard)
+    }
+}
+
+/// Waits for room if there is none: the log itself is the queue.
+fn tell(heart: &Sender<Heard>, pulse: &Pulse, heard: Heard) -> Result<(), Gone> {
+    pulse.busy(Part::Reader, WAITS);
+    let told = heart.blocking_send(heard).map_err(|_| Gone);
+    pulse.step(Part::Reader);
+    told
+}
+
+/// The log that it tells of.
+fn log_of(next: &Next<'_>) -> Option<usize> {
+    match next {
+        Next::Lines { log, .. }
+        | Next::Lost { log, .. }
+        | Next::CaughtUp { log }
+        | Next::Missing { log }
+        | Next::Trouble { log, .. } => Some(*log),
+        Next::Called | Next::Quiet => None,
     }
 }
 
@@ -256,6 +339,7 @@ impl Log {
         };
         let log = Self {
             name,
+            kinds,
             finder: Finder::with(kinds, config.patterns(), pending.unwrap_or_default()),
             last,
             lost: None,
@@ -264,6 +348,12 @@ impl Log {
             marked: Instant::now(),
         };
         (log, start)
+    }
+
+    /// A finder with other patterns, which goes on with what waits.
+    fn use_patterns(&mut self, patterns: &Patterns) {
+        self.waiting |= self.finder.pending_changed();
+        self.finder = Finder::with(self.kinds, patterns.clone(), self.finder.pending());
     }
 
     /// The events of a block that may count, each with its moment.
