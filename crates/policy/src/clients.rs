@@ -122,6 +122,11 @@ impl Clients {
         self.table.get(&text(address))
     }
 
+    /// All of them, by address, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Client)> {
+        self.table.iter()
+    }
+
     /// Entries in force, proposed, or on their way.
     pub(crate) fn entries(&self) -> usize {
         self.table.iter().filter(|(_, client)| client.standing.entry().is_some()).count()

@@ -157,6 +157,11 @@ impl Evidence {
         })
     }
 
+    /// The stuck attempts that are remembered, the oldest first: the second since 1970, and how many it stands for.
+    pub fn attempts(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.moments.as_slice().iter().map(|moment| (moment.second, moment.attempts))
+    }
+
     /// The addresses at which mail was stuck, in the order they were seen.
     pub fn addresses(&self) -> Vec<IpAddr> {
         self.addresses.as_slice().iter().map(|seen| seen.address).collect()

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Messages of one relay that are remembered.
-const MOST: usize = 32;
+pub const MOST: usize = 32;
 
 /// The longest queue id, in bytes: sendmail's have 14.
 const LONGEST: usize = 32;
@@ -26,6 +26,11 @@ impl Queue {
             self.0.remove(0);
         }
         self.0.push(id.into());
+    }
+
+    /// All of them, in the order they were seen.
+    pub fn ids(&self) -> &[Box<str>] {
+        &self.0
     }
 
     /// All of them.

@@ -277,6 +277,11 @@ impl Record {
         self.domains.as_deref()
     }
 
+    /// The messages that are stuck, if any was seen.
+    pub fn queue(&self) -> Option<&Queue> {
+        self.queue.as_deref()
+    }
+
     /// When sendmail last warned that DANE is configured for the relay, in seconds since 1970.
     pub fn dane_warned(&self) -> Option<u32> {
         self.standing.as_ref().and_then(|standing| standing.dane_warned)

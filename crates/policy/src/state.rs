@@ -214,6 +214,11 @@ impl State {
         self.relays.get(relay)
     }
 
+    /// All relays that failed, by their text in the ruleset line, in no order.
+    pub fn records(&self) -> impl Iterator<Item = (&str, &Record)> {
+        self.relays.iter()
+    }
+
     /// The failing relay that somebody means by this text: letters may be of either case.
     pub fn meant_by(&self, text: &str) -> Option<&str> {
         let names = || self.relays.iter().map(|(name, _)| name);

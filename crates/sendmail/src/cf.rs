@@ -25,6 +25,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 pub use client_tls::ClientTls;
+pub use queue_return::QUEUE_RETURN;
 
 /// Larger files are refused; a stock cf has 60 KB.
 const MAX_BYTES: u64 = 8 << 20;
@@ -51,6 +52,9 @@ pub struct Cf {
     pub version: Option<String>,
     /// How sendmail sets TLS up when it is the client.
     pub client_tls: ClientTls,
+    /// `O Timeout.queuereturn`: how long a message may wait before it bounces, in seconds; none if the file does not say,
+    /// and then it is [`QUEUE_RETURN`].
+    pub queue_return: Option<u32>,
     /// `O TrustedUser`: who owns the maps that makemap makes as root. A name or a number.
     pub trusted_user: Option<String>,
     /// `Dj`: the host's own name, where it stands in the file as plain text (else sendmail finds it at run time).
@@ -189,6 +193,8 @@ impl Cf {
                 Some(digits.fold(0u8, |n, b| n.saturating_mul(10).saturating_add(b - b'0')));
         } else if is_option(name, "TrustedUser", "Tru") {
             self.trusted_user = plain_words(value).next();
+        } else if name.eq_ignore_ascii_case(b"Timeout.queuereturn") {
+            self.queue_return = queue_return::seconds(value);
         } else {
             self.client_tls.option(name, value);
         }
@@ -368,5 +374,6 @@ fn split_while(text: &[u8], fits: impl Fn(&u8) -> bool) -> (&[u8], &[u8]) {
 }
 
 mod client_tls;
+mod queue_return;
 #[cfg(test)]
 mod tests;

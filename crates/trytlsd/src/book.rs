@@ -37,7 +37,7 @@ use crate::clock;
 use crate::happening;
 use crate::output::Safe;
 use crate::pulse::{Part, Pulse};
-use crate::remembered::{ALARMS, CLIENT, CLOCK, PUT_BACK, REST, Remembered, sts_row};
+use crate::remembered::{ALARMS, CLIENT, CLOCK, PUT_BACK, REST, RUN, Remembered, Run, sts_row};
 use crate::request::Outcome;
 
 /// How long what only counts may wait for its commit.
@@ -153,6 +153,11 @@ impl Book {
             self.clock = Some(now);
             self.note(CLOCK, now.as_second().to_string());
         }
+    }
+
+    /// How this daemon was started: for those who read the ledger beside it.
+    pub(crate) fn note_run(&mut self, run: Run) {
+        self.note(RUN, serde_json::to_string(&run).unwrap_or_default());
     }
 
     /// What the access file is outside of our block.

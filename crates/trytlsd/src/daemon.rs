@@ -43,6 +43,7 @@ use crate::mapper::{Mapper, News, Order, Tools};
 use crate::output::{Safe, print};
 use crate::pulse::{Part, Pulse};
 use crate::reader::{Heard, Reader, Sighting};
+use crate::remembered::Run;
 use crate::service::{self, Service};
 use crate::watcher::Watcher;
 
@@ -168,6 +169,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     if let Some(look) = look {
         daemon.hear(look);
     }
+    daemon.book.note_run(Run { since: clock::now(), dry_run });
     daemon.answer_all(std::mem::take(&mut remembered.requests));
     tokio::select! {
         settled = daemon.settle() => settled?,

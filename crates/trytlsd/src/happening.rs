@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use ledger::Happening;
 use policy::alarm::About;
 use policy::approval::Approval;
+use policy::hold::Hold;
 use policy::input::{Change, Ending};
 use policy::life::Probed;
 use policy::moment::moment;
@@ -84,7 +85,7 @@ pub(crate) fn of(change: &Change, at: Timestamp) -> Option<Happening> {
         Change::Candidate(relay, weight) => {
             (relay, "candidate", format!("{} stuck within {:#}", weight.stuck, weight.span))
         }
-        Change::Held(relay, hold) => (relay, "held", hold.to_string()),
+        Change::Held(relay, hold) => (relay, "held", held_words(hold)),
         Change::Proposed(relay, keys) => (relay, "proposed", list(keys)),
         Change::Active(relay, keys) => (relay, "active", list(keys)),
         Change::Proven(relay, proof) => (relay, "proof", format!("{proof:?}")),
@@ -113,6 +114,14 @@ pub(crate) fn of(change: &Change, at: Timestamp) -> Option<Happening> {
     };
     let relay = Some(relay.as_str().to_owned());
     Some(Happening { at, relay, what: what.to_owned(), detail })
+}
+
+/// A hold as the history has it: the guard that speaks, a colon, and what it says; without a guard the words alone.
+pub(crate) fn held_words(hold: &Hold) -> String {
+    match hold.guard() {
+        Some(guard) => format!("{guard}: {hold}"),
+        None => hold.to_string(),
+    }
 }
 
 /// What a probe found, in words.

@@ -28,6 +28,7 @@ mod mapper;
 mod matching;
 mod nudge;
 mod output;
+mod overview;
 mod place;
 mod probe;
 mod probed;

@@ -14,6 +14,7 @@ use policy::handshake::Handshake;
 use policy::record::Saved;
 use policy::rules::Rules;
 use policy::state::State;
+use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 /// The name of the note that says what the access file was outside of our block.
@@ -27,6 +28,18 @@ pub(crate) const ALARMS: &str = "alarms";
 
 /// The name of the note that says when our block was last put back.
 pub(crate) const PUT_BACK: &str = "put back";
+
+/// The name of the note that says how the daemon was started: see [`Run`].
+pub(crate) const RUN: &str = "run";
+
+/// How the daemon was started last.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// When.
+    pub(crate) since: Timestamp,
+    /// Whether it only shows what it would write.
+    pub(crate) dry_run: bool,
+}
 
 /// What the name of a client's row begins with, before its address: a relay's text holds no blank.
 pub(crate) const CLIENT: &str = "client ";
@@ -47,6 +60,8 @@ pub(crate) struct Remembered {
     pub(crate) put_back: Option<Timestamp>,
     /// The alarms that were raised and had not ended.
     pub(crate) alarms: Vec<Alarm>,
+    /// How the daemon was started last.
+    pub(crate) run: Option<Run>,
     /// What the clock said lately.
     pub(crate) clock: Option<Timestamp>,
     /// The MTA-STS policies, by domain.
@@ -103,6 +118,7 @@ impl From<Loaded> for Remembered {
             places: loaded.places.into_iter().collect(),
             pending: loaded.pending.into_iter().collect(),
             rest: notes.remove(REST),
+            run: notes.remove(RUN).and_then(|text| serde_json::from_str(&text).ok()),
             alarms: notes
                 .remove(ALARMS)
                 .and_then(|text| serde_json::from_str(&text).ok())

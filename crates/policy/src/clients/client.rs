@@ -80,15 +80,20 @@ impl From<Entry> for (String, u32) {
 }
 
 impl Entry {
+    /// When it ends, in seconds since 1970; none if it does not.
+    pub fn until(&self) -> Option<u32> {
+        (self.until != 0).then_some(self.until)
+    }
+
     /// Tag and key.
-    pub(crate) fn tagged(&self) -> Tagged {
+    pub fn tagged(&self) -> Tagged {
         Tagged::srv_features(self.key.clone())
     }
 }
 
 impl Standing {
     /// The entry that is in force, proposed, or on its way.
-    pub(crate) fn entry(&self) -> Option<&Entry> {
+    pub fn entry(&self) -> Option<&Entry> {
         match self {
             Self::Proposed(entry)
             | Self::Writing(entry)
@@ -130,6 +135,16 @@ impl Client {
     /// Whether it is a mail server by what it has done: it handed mail over, or spoke TLS with us.
     pub fn is_known(&self) -> bool {
         self.delivered != 0 || self.worked != 0
+    }
+
+    /// Its broken handshakes.
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// Its PTR name, if sendmail has confirmed it. Foreign text.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// How its entry stands.

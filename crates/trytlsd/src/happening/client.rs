@@ -47,7 +47,7 @@ pub(super) fn of(client: IpAddr, change: &ClientChange, at: Timestamp) -> Option
         ClientChange::Candidate(weight) => {
             ("candidate", format!("{} broken within {:#}", weight.stuck, weight.span))
         }
-        ClientChange::Held(hold) => ("held", hold.to_string()),
+        ClientChange::Held(hold) => ("held", super::held_words(hold)),
         ClientChange::Proposed(entry) => ("proposed", entry.to_string()),
         ClientChange::Active(entry) => ("active", entry.to_string()),
         ClientChange::Proven(proof) => ("proof", format!("{proof:?}")),

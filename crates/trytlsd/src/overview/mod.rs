@@ -1,0 +1,262 @@
+//! What a person wants to see at a glance: what is stuck, what was done about it, what is held, and what happened.
+//!
+//! It is made from the ledger alone, and from sendmail.cf for one number, so that the page, the metrics, the report and
+//! the notices can read it beside the daemon and never delay it. Nothing is asked of the network, and nothing is written.
+//!
+//! **What it cannot know.** A hold is not kept in the heart's rows, since a guard speaks again after a restart; it is read
+//! from the history: the last decision about a relay that still fails. Of a relay's messages 32 are remembered; of more
+//! the earliest are forgotten, and then "waiting" is a least number. Attempts are remembered as long as they count
+//! (`[policy] window`).
+//!
+//! **What an attacker could try.** Names, replies and reasons are foreign text, of bounded length, and are given as they
+//! are: who shows them escapes them.
+
+mod clients;
+mod held;
+mod relays;
+mod stuck;
+
+use std::fs;
+use std::path::Path;
+
+use config::Config;
+use jiff::{SignedDuration, Timestamp};
+use ledger::{Error, Loaded, View};
+use policy::moment::moment;
+use policy::state::State;
+use sendmail::cf::{Cf, QUEUE_RETURN};
+use serde::Serialize;
+
+pub(crate) use clients::ClientRow;
+pub(crate) use held::{Held, Holds};
+pub(crate) use relays::{Entry, Lifted, Proposed};
+pub(crate) use stuck::Stuck;
+
+use crate::remembered::Remembered;
+
+/// How far back happenings are read unless more is asked for.
+pub(crate) const LOOK_BACK: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Happenings that are read at most: the latest.
+const MOST_HAPPENINGS: u32 = 200_000;
+
+/// All of it, as of one moment.
+#[derive(Debug, Serialize)]
+pub(crate) struct Overview {
+    /// As of when.
+    pub(crate) at: Timestamp,
+    /// Whether there is a ledger at all.
+    pub(crate) ledger: bool,
+    pub(crate) daemon: Daemon,
+    /// The alarms that were raised and have not ended.
+    pub(crate) alarms: Vec<Alarm>,
+    /// Relays whose mail waits, the one that bounces first on top.
+    pub(crate) stuck: Vec<Stuck>,
+    /// Entries in force, by relay.
+    pub(crate) entries: Vec<Entry>,
+    /// What dry run has shown.
+    pub(crate) proposed: Vec<Proposed>,
+    /// Relays and clients that a guard holds back.
+    pub(crate) holds: Vec<Held>,
+    /// Relays that were lifted: by hand, or on probation.
+    pub(crate) lifted: Vec<Lifted>,
+    /// Clients of the receiving side with an entry, or with broken handshakes.
+    pub(crate) clients: Vec<ClientRow>,
+    pub(crate) counts: Counts,
+    /// How long sendmail lets a message wait before it bounces, in seconds (`O Timeout.queuereturn`).
+    pub(crate) queue_return: u32,
+    /// Whether sendmail.cf says so; else it is sendmail's own default.
+    pub(crate) queue_return_is_set: bool,
+    /// What happened, the oldest first.
+    #[serde(skip)]
+    pub(crate) happened: Vec<Happened>,
+    /// Stuck attempts that still count.
+    #[serde(skip)]
+    pub(crate) attempts: Vec<Attempt>,
+    /// When TLS with each relay last worked.
+    #[serde(skip)]
+    pub(crate) successes: Vec<Worked>,
+}
+
+/// The daemon.
+#[derive(Debug, Serialize)]
+pub(crate) struct Daemon {
+    /// Its process; none if it does not run.
+    pub(crate) pid: Option<u32>,
+    /// When it was last started.
+    pub(crate) since: Option<Timestamp>,
+    /// Whether it only shows what it would write.
+    pub(crate) dry_run: bool,
+    /// When the ledger was last written.
+    pub(crate) last_commit: Option<Timestamp>,
+}
+
+/// An alarm.
+#[derive(Debug, Serialize)]
+pub(crate) struct Alarm {
+    pub(crate) about: &'static str,
+    pub(crate) since: Timestamp,
+    pub(crate) says: String,
+}
+
+/// Sums.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Counts {
+    /// Relays that are remembered, failing or with an entry.
+    pub(crate) relays: usize,
+    /// Relays whose mail waits.
+    pub(crate) stuck: usize,
+    /// Messages that wait; a least number if `messages_at_least`.
+    pub(crate) messages: usize,
+    pub(crate) messages_at_least: bool,
+    /// Lines in force, of relays and of clients.
+    pub(crate) entries: usize,
+    pub(crate) proposed: usize,
+    pub(crate) holds: usize,
+    pub(crate) alarms: usize,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Happened {
+    pub(crate) at: Timestamp,
+    /// None for what concerns the daemon as a whole.
+    pub(crate) relay: Option<String>,
+    pub(crate) what: String,
+    pub(crate) detail: String,
+}
+
+/// Stuck attempts.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Attempt {
+    pub(crate) at: Timestamp,
+    pub(crate) relay: String,
+    pub(crate) count: u32,
+}
+
+/// A handshake that worked, the last with that relay.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Worked {
+    pub(crate) at: Timestamp,
+    pub(crate) relay: String,
+}
+
+impl Overview {
+    /// Looks at the ledger and at sendmail.cf. That there is no ledger yet is no error: then nothing is known.
+    ///
+    /// # Errors
+    /// If there is a ledger and it cannot be read.
+    pub(crate) fn take(config: &Config, now: Timestamp) -> Result<Self, Error> {
+        let since = now.saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
+        Self::take_since(config, since, now)
+    }
+
+    /// The same, with what happened since then.
+    ///
+    /// # Errors
+    /// See [`Overview::take`].
+    pub(crate) fn take_since(
+        config: &Config,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let path = &config.ledger.path.0.0;
+        let (ledger, loaded, history) = match View::open(path) {
+            Ok(mut view) => {
+                let history = view.history(None, Timestamp::MIN.max(since), MOST_HAPPENINGS)?;
+                (true, view.load()?, history)
+            }
+            Err(Error::Missing { .. }) => (false, Loaded::default(), Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut remembered = Remembered::from(loaded);
+        let run = remembered.run;
+        let successes = remembered.successes.iter().map(|(relay, success)| Worked {
+            at: moment(success.second),
+            relay: relay.to_string(),
+        });
+        let successes = successes.collect();
+        let state = remembered.state(config.rules());
+        let set = Cf::read(&config.access.cf.0.0).ok().and_then(|cf| cf.queue_return);
+        let happened: Vec<Happened> = history
+            .into_iter()
+            .map(|h| Happened { at: h.at, relay: h.relay, what: h.what, detail: h.detail })
+            .collect();
+        let daemon = Daemon {
+            pid: ledger::holder(path),
+            since: run.map(|run| run.since),
+            dry_run: run.map_or(*config.top.dry_run, |run| run.dry_run),
+            last_commit: last_commit(path),
+        };
+        let queue_return = set.unwrap_or(QUEUE_RETURN);
+        let mut overview = Self {
+            at: now,
+            ledger,
+            daemon,
+            alarms: alarms(&state),
+            stuck: stuck::stuck(&state, queue_return, now),
+            entries: relays::entries(&state),
+            proposed: relays::proposed(&state),
+            holds: Vec::new(),
+            lifted: relays::lifted(&state, now),
+            clients: clients::clients(&state, now),
+            counts: Counts::default(),
+            queue_return,
+            queue_return_is_set: set.is_some(),
+            happened,
+            attempts: attempts(&state),
+            successes,
+        };
+        overview.holds = Holds::of(&overview.happened).standing(&state, now);
+        overview.count(&state);
+        Ok(overview)
+    }
+
+    fn count(&mut self, state: &State) {
+        let lines: usize = self.entries.iter().map(|entry| entry.lines.len()).sum();
+        let clients = self.clients.iter().filter(|client| client.state == "active").count();
+        let shown = self.clients.iter().filter(|client| client.state == "proposed").count();
+        self.counts = Counts {
+            relays: state.records().count(),
+            stuck: self.stuck.len(),
+            messages: self.stuck.iter().map(|stuck| stuck.messages).sum(),
+            messages_at_least: self.stuck.iter().any(|stuck| stuck.messages_at_least),
+            entries: lines + clients,
+            proposed: self.proposed.iter().map(|row| row.lines.len()).sum::<usize>() + shown,
+            holds: self.holds.len(),
+            alarms: self.alarms.len(),
+        };
+    }
+
+    /// The message that has waited for longest: when it came.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        self.stuck.iter().filter_map(|stuck| stuck.oldest).min()
+    }
+}
+
+fn alarms(state: &State) -> Vec<Alarm> {
+    let alarm = |alarm: &policy::alarm::Alarm| Alarm {
+        about: alarm.about.word(),
+        since: moment(alarm.since),
+        says: alarm.says.to_string(),
+    };
+    state.alarms().iter().map(alarm).collect()
+}
+
+fn attempts(state: &State) -> Vec<Attempt> {
+    let of_relay = |(relay, record): (&str, &policy::record::Record)| {
+        let relay = relay.to_owned();
+        let attempt = |(second, count)| Attempt { at: moment(second), relay: relay.clone(), count };
+        record.evidence.attempts().map(attempt).collect::<Vec<_>>()
+    };
+    state.records().flat_map(of_relay).collect()
+}
+
+/// When the ledger was last written: SQLite's write-ahead log is, with each commit.
+fn last_commit(path: &Path) -> Option<Timestamp> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let written = |path: &Path| fs::metadata(path).ok()?.modified().ok();
+    let at = written(Path::new(&log)).max(written(path))?;
+    Timestamp::try_from(at).ok()
+}
