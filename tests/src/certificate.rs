@@ -5,7 +5,7 @@
 //! of sendmail take it so as well.
 
 use anyhow::{Context as _, Result};
-use openssl::asn1::Asn1Time;
+use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time};
 use openssl::bn::BigNum;
 use openssl::dh::Dh;
 use openssl::ec::{EcGroup, EcKey};
@@ -16,7 +16,7 @@ use openssl::pkey::{PKey, PKeyRef, Private};
 use openssl::rsa::Rsa;
 use openssl::ssl::{SslAcceptor, SslMethod, SslVerifyMode, SslVersion};
 use openssl::x509::extension::SubjectAlternativeName;
-use openssl::x509::{X509, X509Name, X509NameBuilder};
+use openssl::x509::{X509, X509Extension, X509Name, X509NameBuilder};
 
 /// `X509_V_ERR_CERT_HAS_EXPIRED` of x509_vfy.h.
 const HAS_EXPIRED: i32 = 10;
@@ -58,6 +58,8 @@ pub enum Likeness {
     SelfSigned,
     /// As `Fine`, for other names.
     OtherName,
+    /// In date, by itself, and what should be the list of its names cannot be read.
+    Unreadable,
 }
 
 /// Whether a certificate is in date.
@@ -133,6 +135,7 @@ fn identity(ability: Ability, name: &str) -> Result<(PKey<Private>, X509), Error
         Ability::Shows(Likeness::NotYetValid) => issued(&name, &key, Validity::Future)?,
         Ability::Shows(Likeness::SelfSigned) => signed(&name, &key, Validity::Current)?,
         Ability::Shows(Likeness::OtherName) => issued("other.test", &key, Validity::Current)?,
+        Ability::Shows(Likeness::Unreadable) => unreadable(&name, &key)?,
         _ => signed("peer.mx.test", &key, Validity::Current)?,
     };
     Ok((key, certificate))
@@ -163,12 +166,20 @@ pub fn client(name: &str, validity: Validity) -> Result<(Vec<u8>, Vec<u8>)> {
 
 /// By itself.
 fn signed(name: &str, key: &PKey<Private>, validity: Validity) -> Result<X509, ErrorStack> {
-    certificate(name, key, validity, name, key)
+    certificate(name, key, validity, name, key, None)
+}
+
+/// By itself, with three bytes that are no list where its names should be.
+fn unreadable(name: &str, key: &PKey<Private>) -> Result<X509, ErrorStack> {
+    let no_list = Asn1OctetString::new_from_bytes(b"\xff\xff\xff")?;
+    let names = Asn1Object::from_str("2.5.29.17")?;
+    let names = X509Extension::new_from_der(&names, false, &no_list)?;
+    certificate(name, key, Validity::Current, name, key, Some(names))
 }
 
 /// By an authority that is made for it and forgotten.
 fn issued(name: &str, key: &PKey<Private>, validity: Validity) -> Result<X509, ErrorStack> {
-    certificate(name, key, validity, "an authority", &*p256()?)
+    certificate(name, key, validity, "an authority", &*p256()?, None)
 }
 
 fn certificate(
@@ -177,6 +188,7 @@ fn certificate(
     validity: Validity,
     issuer: &str,
     issuer_key: &PKeyRef<Private>,
+    names: Option<X509Extension>,
 ) -> Result<X509, ErrorStack> {
     let common_name = |name: &str| -> Result<X509Name, ErrorStack> {
         let mut builder = X509NameBuilder::new()?;
@@ -199,8 +211,8 @@ fn certificate(
     };
     builder.set_not_before(&from)?;
     builder.set_not_after(&until)?;
-    let names =
-        SubjectAlternativeName::new().dns(name).build(&builder.x509v3_context(None, None))?;
+    let own = || SubjectAlternativeName::new().dns(name).build(&builder.x509v3_context(None, None));
+    let names = names.map_or_else(own, Ok)?;
     builder.append_extension(names)?;
     builder.sign(issuer_key, MessageDigest::sha256())?;
     Ok(builder.build())

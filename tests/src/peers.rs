@@ -66,6 +66,8 @@ pub enum Mode {
     Reply(String),
     /// Greets with this line, as "421 4.3.2 busy", and hangs up.
     Greeting(String),
+    /// As [`Mode::Garbage`], and offers sixty things before STARTTLS.
+    OffersLate,
     /// Nobody listens: connection refused.
     Refused,
 }

@@ -103,8 +103,10 @@ pub(crate) fn serve(
         match verb.as_str() {
             "EHLO" if session.clear().is_some() && *mode != Mode::Plain => {
                 let noise = noise(mode);
+                let more = if *mode == Mode::OffersLate { 60 } else { 0 };
+                let more: String = (0..more).map(|n| format!("250-X-{n}\r\n")).collect();
                 session.say(&format!(
-                    "250-{name}.mx.test{noise}\r\n250-STARTTLS{noise}\r\n250 8BITMIME"
+                    "250-{name}.mx.test{noise}\r\n{more}250-STARTTLS{noise}\r\n250 8BITMIME"
                 ))?;
             }
             "EHLO" => session.say(&format!("250-{name}.mx.test\r\n250 8BITMIME"))?,
@@ -142,8 +144,8 @@ fn start_tls<'peer>(mut session: Session<'peer>, mode: &Mode) -> Result<Option<S
     // The client's hello has come, unread: what is then done does not depend on who is quicker.
     stream.peek(&mut [0])?;
     let ability = match mode {
-        Mode::Garbage | Mode::PlainError => {
-            let text: &[u8] = if *mode == Mode::Garbage {
+        Mode::Garbage | Mode::PlainError | Mode::OffersLate => {
+            let text: &[u8] = if *mode != Mode::PlainError {
                 b"\x00\x13garbage garbage\x01\xfe\xff\x00\x13garbage garbage\x01\xfe\xff"
             } else {
                 b"500 5.5.1 Command unrecognized\r\n"

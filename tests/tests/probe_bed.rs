@@ -43,6 +43,11 @@ fn table() -> Vec<(&'static str, Mode, Option<&'static str>, Logs)> {
         ("plain", Mode::Plain, Some("no-starttls"), Clear),
         ("s454", reply("454 4.7.0 TLS not available"), Some("refused"), Clear),
         ("s502", reply("502 5.5.1 what?"), Some("refused"), Clear),
+        ("s501", reply("501 5.5.4 what?"), Some("refused"), Clear),
+        ("s421", reply("421 4.3.2 shutting down"), Some("refused"), Deferred),
+        ("s250", reply("250 2.0.0 what?"), Some("refused"), Deferred),
+        ("s334", reply("334 what?"), Some("refused"), Deferred),
+        ("text", reply("ready when you are"), Some("refused"), Deferred),
         ("close", Mode::Close, Some("closed-or-reset"), Error("reason=unknown, SSL_error=5")),
         ("reset", Mode::Reset, Some("closed-or-reset"), Error("reason=unknown, SSL_error=5")),
         ("no13", Mode::Tls13Intolerant, Some("closed-or-reset"), Error("reason=unknown")),
@@ -70,7 +75,7 @@ fn probe(bed: &Bed, host: &str) -> (Value, Option<i32>) {
 #[test]
 fn it_fails_where_sendmail_fails() {
     let rows = table();
-    let mut plan = Bed::new().mta(Mta::default().queue(Queue::Nobody).starttls_timeout(2));
+    let mut plan = Bed::new().mta(Mta::default().queue(Queue::Nobody).starttls_timeout(6));
     for ((name, mode, ..), host) in rows.iter().zip(11..) {
         plan = plan.peer(Peer::new(name, &format!("127.0.0.{host}"), mode.clone()));
     }
@@ -99,7 +104,7 @@ fn it_fails_where_sendmail_fails() {
                 // The line before it by the same process, which does not name the relay.
                 let pid = ruleset.split_once(": ").unwrap().0.split_once(" lab ").unwrap().1;
                 let error = [pid, "STARTTLS=client, error: connect failed=-1, ", reason];
-                bed.wait_line(SOON, &error).unwrap();
+                bed.wait_line(SOON, &error).unwrap_or_else(|e| panic!("{name}: {error:?}: {e}"));
             }
             Tls | Clear => {
                 let channel = if matches!(logs, Tls) { Channel::Tls } else { Channel::Clear };

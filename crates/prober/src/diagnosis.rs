@@ -33,6 +33,8 @@ pub struct Diagnosis {
     pub works_if: Option<WorksIf>,
     /// In what the probe differs from this host's sendmail, since something of its set-up could not be read or used.
     pub differs: Vec<String>,
+    #[serde(skip)]
+    clear_already: bool,
 }
 
 /// A handshake that went well when asked differently.
@@ -69,6 +71,7 @@ impl Diagnosis {
         let verdict = seen.verdict().map(|verdict| refine(verdict, works_if.as_ref()));
         Self {
             verdict,
+            clear_already: seen.is_clear_already(),
             at: seen.at,
             reason: seen.words(),
             notes: seen.notes,
@@ -92,14 +95,10 @@ impl Diagnosis {
         self.verdict.is_some_and(|verdict| verdict != Verdict::Good)
     }
 
-    /// Whether sendmail sends in clear by itself: STARTTLS is not offered, or refused before the handshake, where it takes
-    /// any other answer than 220 for "no TLS here" (measured on 8.17).
+    /// Whether sendmail sends in clear by itself: STARTTLS is not offered, or the answer to it is a no (4xx or 5xx, but for
+    /// 421).
     pub fn is_clear_already(&self) -> bool {
-        match self.verdict {
-            Some(Verdict::NoStarttls) => true,
-            Some(Verdict::Refused) => self.at == Stage::Starttls,
-            _ => false,
-        }
+        self.clear_already
     }
 
     /// The remedy for a relay that the access map would know by the key.
@@ -206,7 +205,7 @@ mod tests {
             let seen = Seen { at, ended, ..Seen::nothing() };
             Diagnosis::of(seen, None, Vec::new()).remedy(&key())
         };
-        let reply = || Ended::Reply("454 no".to_owned(), 4);
+        let reply = || Ended::Reply("454 no".to_owned(), 454);
         assert_eq!(seen(Stage::End, Ended::Well), Remedy::None);
         assert_eq!(seen(Stage::Ehlo, Ended::NotOffered), Remedy::ClearAlready);
         assert_eq!(seen(Stage::Starttls, reply()), Remedy::ClearAlready);

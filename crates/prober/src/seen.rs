@@ -5,6 +5,9 @@ use serde::Serialize;
 use crate::certificate::Certificate;
 use crate::verdict::{Before, Note, Reason, Verdict};
 
+/// The code with which a server ends the conversation (RFC 5321, section 3.8).
+const SHUTS_DOWN: u16 = 421;
+
 /// The steps of the conversation, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -59,7 +62,7 @@ pub(crate) enum Ended {
     Well,
     /// EHLO did not offer STARTTLS.
     NotOffered,
-    /// With an answer that is no yes: as one line, and the first digit of its code.
+    /// With an answer that is no yes: as one line, and its code.
     Reply(String, u16),
     /// With what is no SMTP reply, printable.
     NotSmtp(String),
@@ -111,7 +114,7 @@ impl Seen {
         if self.at < Stage::Starttls {
             return match self.ended {
                 Ended::NotOffered => Some(Verdict::NoStarttls),
-                Ended::Reply(_, 5) if self.at == Stage::Ehlo => Some(Verdict::NoStarttls),
+                Ended::Reply(_, 500..) if self.at == Stage::Ehlo => Some(Verdict::NoStarttls),
                 _ => None,
             };
         }
@@ -123,6 +126,19 @@ impl Seen {
             Ended::Closed | Ended::Reset | Ended::Network(_) => Verdict::ClosedOrReset,
             Ended::Tls(reason) => reason.verdict(self.before),
         })
+    }
+
+    /// Whether sendmail sends in clear by itself: STARTTLS is not offered, or the answer to it is a no. (Measured on 8.17,
+    /// and tested: an answer of another kind is an error of the protocol, 421 ends the conversation, and what is no reply is
+    /// skipped while it waits for one. Then mail is deferred.)
+    pub(crate) fn is_clear_already(&self) -> bool {
+        match (self.verdict(), &self.ended) {
+            (Some(Verdict::NoStarttls), _) => true,
+            (_, Ended::Reply(_, code)) => {
+                self.at == Stage::Starttls && (400..600).contains(code) && *code != SHUTS_DOWN
+            }
+            _ => false,
+        }
     }
 
     /// What was seen, in words.
@@ -163,28 +179,28 @@ mod tests {
                 Ended::Endless,
                 Ended::NotSmtp("SSH-2.0".to_owned()),
                 Ended::Network("no route".to_owned()),
-                Ended::Reply("421 busy".to_owned(), 4),
+                Ended::Reply("421 busy".to_owned(), 421),
             ] {
                 assert_eq!(verdict(at, ended.clone()), None, "{at:?} {ended:?}");
             }
         }
-        assert_eq!(verdict(Stage::Banner, Ended::Reply("554 no".to_owned(), 5)), None);
+        assert_eq!(verdict(Stage::Banner, Ended::Reply("554 no".to_owned(), 554)), None);
     }
 
     #[test]
     fn from_starttls_on_there_is_a_verdict() {
-        let reply = |class| Ended::Reply(String::new(), class);
+        let reply = |code| Ended::Reply(String::new(), code);
         let rows = [
             (Stage::Ehlo, Ended::NotOffered, Verdict::NoStarttls),
-            (Stage::Ehlo, reply(5), Verdict::NoStarttls),
-            (Stage::Starttls, reply(4), Verdict::Refused),
-            (Stage::Starttls, reply(5), Verdict::Refused),
+            (Stage::Ehlo, reply(502), Verdict::NoStarttls),
+            (Stage::Starttls, reply(454), Verdict::Refused),
+            (Stage::Starttls, reply(502), Verdict::Refused),
             (Stage::Starttls, Ended::Endless, Verdict::Refused),
             (Stage::Starttls, Ended::Timeout, Verdict::Timeout),
             (Stage::Starttls, Ended::Closed, Verdict::ClosedOrReset),
             (Stage::Handshake, Ended::Reset, Verdict::ClosedOrReset),
             (Stage::EhloOverTls, Ended::Closed, Verdict::ClosedOrReset),
-            (Stage::EhloOverTls, reply(4), Verdict::Refused),
+            (Stage::EhloOverTls, reply(454), Verdict::Refused),
             (Stage::End, Ended::Well, Verdict::Good),
         ];
         for (at, ended, expect) in rows {

@@ -84,8 +84,10 @@ async fn converse(
     seen.at = Stage::Ehlo;
     let answer = clear.ask(&ehlo).await?;
     yes(&answer)?;
+    let is_offered =
+        answer.lines.iter().skip(1).any(|line| keyword(line).eq_ignore_ascii_case("STARTTLS"));
     seen.offered = answer.lines.into_iter().skip(1).take(MAX_OFFERED).collect();
-    if !seen.offered.iter().any(|line| keyword(line).eq_ignore_ascii_case("STARTTLS")) {
+    if !is_offered {
         clear.farewell().await;
         return Err(Ended::NotOffered);
     }
@@ -127,6 +129,9 @@ fn look(stream: &SslStream<TcpStream>, faults: &Faults, seen: &mut Seen) {
     if certificate.is_some_and(|certificate| is_self_signed(&certificate)) {
         seen.notes.push(Note::SelfSigned);
     }
+    // What OpenSSL had against the certificate while it was read (a list of names that is none) would else be taken for the
+    // fault of the next read, of this conversation or of any other on this thread: SSL_get_error(3).
+    drop(ErrorStack::get());
 }
 
 fn agreed(stream: &SslStream<TcpStream>) -> Option<Agreed> {
@@ -145,7 +150,7 @@ fn yes(reply: &Reply) -> Result<(), Ended> {
 }
 
 fn no(reply: &Reply) -> Ended {
-    Ended::Reply(reply.text(), reply.class())
+    Ended::Reply(reply.text(), reply.code)
 }
 
 /// A connection, in clear or over TLS.

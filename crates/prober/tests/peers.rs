@@ -82,6 +82,36 @@ fn every_verdict() {
     }
 }
 
+/// After a no to STARTTLS sendmail goes on in clear; after an answer that is neither that nor a yes, mail is deferred. (The
+/// same answers are given to sendmail in `tests/tests/probe_bed.rs`.)
+#[test]
+fn which_refusals_let_mail_flow_in_clear() {
+    let rows = [
+        ("454 4.7.0 TLS not available", true),
+        ("502 5.5.1 what?", true),
+        ("421 4.3.2 shutting down", false),
+        ("250 2.0.0 what?", false),
+        ("334 what?", false),
+        ("ready when you are", false),
+    ];
+    for (reply, clear) in rows {
+        let diagnosis = diagnose(Mode::Reply(reply.to_owned()), &settings());
+        assert_eq!(diagnosis.verdict, Some(Verdict::Refused), "{reply}");
+        assert_eq!(diagnosis.is_clear_already(), clear, "{reply}");
+        let remedy = diagnosis.remedy(&Key::name("mx.example").unwrap());
+        assert_eq!(matches!(remedy, Remedy::TryTls(_)), !clear, "{reply}: {remedy:?}");
+    }
+    assert!(!diagnose(Mode::Endless(Step::StartTls), &settings()).is_clear_already());
+}
+
+/// What is shown of an EHLO is bounded; STARTTLS counts wherever it stands.
+#[test]
+fn starttls_may_be_offered_late() {
+    let diagnosis = diagnose(Mode::OffersLate, &settings());
+    assert_eq!((diagnosis.verdict, diagnosis.at), (Some(Verdict::NotTls), Stage::Handshake));
+    assert_eq!(diagnosis.offered.len(), 50);
+}
+
 #[test]
 fn silence_at_each_step() {
     let replies = Timeouts { reply: SHORT, ..Timeouts::each(LONG) };
@@ -140,6 +170,9 @@ fn notes_stop_nobody() {
         assert_eq!(diagnosis.verdict, Some(Verdict::Good), "{mode:?}: {diagnosis:#?}");
         assert_eq!(diagnosis.notes, notes, "{mode:?}: {diagnosis:#?}");
     }
+    // OpenSSL's complaint about it is none about the conversation, here or in the next one of the same thread.
+    let diagnosis = diagnose(Mode::Shows(Likeness::Unreadable), &settings());
+    assert_eq!(diagnosis.verdict, Some(Verdict::Good), "{diagnosis:#?}");
     // Without a name there is none to compare with.
     let peer = Lone::start(Mode::Shows(OtherName)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -84,7 +84,10 @@ pub(crate) fn settings(config: &Config, step: Duration) -> (Settings, Vec<String
 /// of an unreached host would tell something of the host.
 fn look(place: &Place, settings: &Settings) -> io::Result<Vec<(Target, Diagnosis)>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(probe(place, settings))
+    let found = runtime.block_on(probe(place, settings));
+    // A look-up that was given up may go on for long: nobody waits for it.
+    runtime.shutdown_background();
+    found
 }
 
 /// Probes each address in turn.

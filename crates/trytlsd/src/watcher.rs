@@ -8,7 +8,9 @@
 //! delivers to smart hosts there, and would connect to them by the same name itself.
 //!
 //! Where mail would flow without an entry the peer counts as good, also if it offers no STARTTLS any more or refuses it
-//! before the handshake: sendmail goes on in clear then (measured on 8.17).
+//! before the handshake: sendmail goes on in clear then (measured on 8.17). An answer that is neither a
+//! yes nor a no, and 421, is broken: mail is deferred then, often without a word of TLS in the log, so that nothing would
+//! bring a lifted entry back.
 
 use std::net::IpAddr;
 use std::sync::Arc;
