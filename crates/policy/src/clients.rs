@@ -59,7 +59,7 @@ pub enum Became {
     Contradicted(Box<str>),
     /// The access file was changed by others since it was last looked at; it is as they left it.
     Overtaken,
-    /// The map could not be changed; it is as before.
+    /// The entry could not be written; the map is as before. (A removal that failed has no answer: it is asked for again.)
     Failed(Box<str>),
 }
 

@@ -5,7 +5,7 @@
 mod story;
 
 use maillog::event::{Cause, CauseKind, Client, What};
-use policy::clients::{Client as Known, ClientKey, ClientNews};
+use policy::clients::{Became, Client as Known, ClientKey, ClientNews};
 use policy::fact::Answer;
 use policy::host::Host;
 use policy::input::{Input, Look, MapState, Proof, Request};
@@ -178,6 +178,9 @@ fn guards() {
     check(&never("192.0.2.0/24"), ADDRESS, "the never-list has 192.0.2.0/24");
     check(&never("ptr.test"), ADDRESS, "the never-list has ptr.test");
     check(&never("10.0.0.0/8"), "127.0.0.5", "127.0.0.5 is this host's own name");
+    check(&never("10.0.0.0/8"), "::ffff:127.0.0.5", "127.0.0.5 is this host's own name");
+    check(&never("192.0.2.0/24"), "::ffff:192.0.2.50", "the never-list has 192.0.2.0/24");
+    check(&admins("Srv_Features:192.0.2 V\n"), "::ffff:192.0.2.50", "Srv_Features: entry covers");
     let own = |s: &mut State| {
         let own = Answer::Known(["cl1.ptr.test".into()].into());
         s.set_host(Host { own, ..Host::NOT_ASKED });
@@ -407,6 +410,84 @@ fn a_proof_that_refutes_takes_it_out() {
     ]);
     three(&mut story, ADDRESS, 360);
     story.expect(&[]);
+}
+
+/// sendmail was asked about an entry that somebody has taken out since: what it says is no news.
+#[test]
+fn a_proof_that_comes_late_says_nothing() {
+    let mut story = active();
+    story.input(Input::Map(MapState::Seen(look(&[], true, false, ""))));
+    story.expect(&["client 192.0.2.50: lifted Srv_Features:192.0.2.50 for 30 days"]);
+    let proof = Proof::Refuted("OK".into());
+    story.input(Input::Client(ClientNews::Proof(ADDRESS.parse().unwrap(), proof))).expect(&[]);
+    story.wait(31 * 24 * 60).input(Input::Tick);
+    three(&mut story, ADDRESS, 360);
+    story.expect(&ACTIVE);
+}
+
+/// An order to take out that was given twice is answered twice; the second answer says nothing of the entry that is on its
+/// way by then.
+#[test]
+fn a_removal_that_is_answered_late_says_nothing() {
+    let address = ADDRESS.parse().unwrap();
+    let became = |became| Input::Client(ClientNews::Map(address, became));
+    let mut story = Story::new(rules());
+    story.clients_wait = true;
+    three(&mut story, ADDRESS, 360);
+    story.expect(&ACTIVE[..2]).input(became(Became::Removed)).input(became(Became::Written));
+    story.expect(&ACTIVE[2..]);
+}
+
+/// Two clients of one confirmed name: one entry serves both, and what was taken out by hand comes back for neither.
+#[test]
+fn an_entry_by_name_is_one_clients_own() {
+    const OTHER: &str = "192.0.2.51";
+    let receiving = Some(Receiving { key: ClientKey::Name, ..Receiving::default() });
+    let mut story = Story::new(Rules { receiving, ..Rules::default() });
+    for wait in [180, 180, 0] {
+        fails(&mut story, ADDRESS);
+        fails(&mut story, OTHER);
+        story.wait(wait);
+    }
+    let told = std::mem::take(&mut story.told).join("\n");
+    assert_eq!(told.matches("+ Srv_Features:cl1.ptr.test\tS").count(), 1, "{told}");
+    story.input(Input::Map(MapState::Seen(look(&[], true, false, ""))));
+    story.expect(&["client 192.0.2.50: lifted Srv_Features:cl1.ptr.test for 30 days"]);
+    three(&mut story, OTHER, 360);
+    let told = story.told.join("\n");
+    assert!(!told.contains('+'), "{told}");
+}
+
+/// At the start the file is the truth, as for relays: an entry that somebody put back is one that ends; and one that is in
+/// it for another client has its owner.
+#[test]
+fn what_the_file_has_at_the_start_is_in_force() {
+    let mut story = active();
+    story.input(Input::Map(MapState::Seen(look(&[], true, false, ""))));
+    story.expect(&["client 192.0.2.50: lifted Srv_Features:192.0.2.50 for 30 days"]);
+    let mut block = look(&["Srv_Features:192.0.2.50"], true, true, "");
+    block.ours[0].relay = ADDRESS.into();
+    story.input(Input::Map(MapState::Loaded(block)));
+    story.expect(&[]).input(Input::Map(MapState::Seen(look(&[], true, false, ""))));
+    story.expect(&["client 192.0.2.50: lifted Srv_Features:192.0.2.50 for 30 days"]);
+
+    let mut story = active();
+    let mut block = look(&["Srv_Features:192.0.2.50"], true, false, "");
+    block.ours[0].relay = "192.0.2.51".into();
+    story.input(Input::Map(MapState::Loaded(block))).expect(&[]);
+    assert!(story.state.clients().get("192.0.2.51".parse().unwrap()).is_none());
+}
+
+/// An entry of ours is found before the admin's for the whole net, and would stand in the way of what he wants of it.
+#[test]
+fn an_admins_later_line_for_the_net_withdraws_it() {
+    let mut story = active();
+    let later = look(&["Srv_Features:192.0.2.50"], true, true, "Srv_Features:192.0.2 A\n");
+    story.input(Input::Map(MapState::Seen(later)));
+    story.expect(&[
+        "client 192.0.2.50: withdrawn Srv_Features:192.0.2.50: the admin's own Srv_Features: entry covers it: line 1 of the access file says \"Srv_Features:192.0.2 A\"",
+        "- Srv_Features:192.0.2.50",
+    ]);
 }
 
 /// Saved, restored, read on.

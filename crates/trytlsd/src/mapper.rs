@@ -237,7 +237,9 @@ impl Work {
             }
         }
         for edit in clients {
-            self.answer(Input::Client(news_after(edit, &outcome)));
+            if let Some(news) = news_after(edit, &outcome) {
+                self.answer(Input::Client(news));
+            }
         }
     }
 
@@ -351,8 +353,8 @@ impl Sum {
     }
 }
 
-/// What became of a client's edit.
-fn news_after(edit: ClientEdit, outcome: &Result<Applied, Error>) -> ClientNews {
+/// What became of a client's edit; none where an entry could not be taken out, which the heart asks for again.
+fn news_after(edit: ClientEdit, outcome: &Result<Applied, Error>) -> Option<ClientNews> {
     let (address, wanted, adds) = match edit {
         ClientEdit::Add(address, managed) => (address, managed.tagged(), true),
         ClientEdit::Remove(address, entry) => (address, entry, false),
@@ -374,9 +376,10 @@ fn news_after(edit: ClientEdit, outcome: &Result<Applied, Error>) -> ClientNews 
         // What is to go was taken out all the same.
         Err(Error::Overtaken { .. }) if !adds => Became::Removed,
         Err(Error::Overtaken { .. }) => Became::Overtaken,
+        Err(_) if !adds => return None,
         Err(error) => Became::Failed(error.to_string().into()),
     };
-    ClientNews::Map(address, became)
+    Some(ClientNews::Map(address, became))
 }
 
 /// What became of one relay's edit: some keys may be written while the admin has lines of his own for others.

@@ -103,6 +103,14 @@ impl Standing {
             Self::None | Self::Removing(_) | Self::Lifted(_) => None,
         }
     }
+
+    /// Whether its entry has this key and is in force, proposed, or on its way in or out.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        match self {
+            Self::Removing(entry) => entry.key == *key,
+            _ => self.entry().is_some_and(|entry| entry.key == *key),
+        }
+    }
 }
 
 /// By what a client shows that it is a mail server.

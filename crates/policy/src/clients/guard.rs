@@ -48,13 +48,13 @@ pub(super) fn against_return(state: &State, address: IpAddr, client: &Client) ->
     spoken.into_iter().flatten().find(known)
 }
 
-/// What speaks against an entry that is in force: by now the client is on the never-list, or the admin requires TLS of it.
+/// What speaks against an entry that is in force: by now the client is on the never-list, or the admin has a line of his own
+/// that covers it. Ours, the more specific one, would be found before his.
 pub(super) fn against_standing(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {
     if let Some(hold) = never(state, address, client) {
         return Some(hold);
     }
-    let Answer::Known(entries) = &state.admin else { return None };
-    found(entries, Tag::TlsClt, address, client).map(|hit| Hold::TlsClt(quoted(&hit)))
+    admins(state, address, client).filter(|hold| !matches!(hold, Hold::AccessUnknown(_)))
 }
 
 fn never(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {

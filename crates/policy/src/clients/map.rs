@@ -41,6 +41,8 @@ fn on_answer(
             return;
         }
         (Standing::Removing(_), _) => return, // Asked for again within a minute.
+        // The late answer to an order that was given twice; the entry is on its way after it.
+        (_, Became::Removed) => return,
         (Standing::Writing(entry), _) => (entry.clone(), false),
         (Standing::PuttingBack(entry), _) => (entry.clone(), true),
         _ => return,
@@ -77,18 +79,18 @@ fn on_answer(
             client.standing = Standing::None;
             weigh(state, address, now, outcome);
         }
-        Became::Removed => client.standing = Standing::None,
+        Became::Removed => {} // Said above.
     }
 }
 
+/// What is said of an entry that was taken out meanwhile says nothing of the next one.
 fn on_proof(state: &mut State, address: IpAddr, proof: Proof, outcome: &mut Outcome) {
+    let standing = state.clients.get(address).map(|client| client.standing.clone());
+    let Some(Standing::Active(entry)) = standing else { return };
     let change = ClientChange::Proven(proof.clone());
     outcome.changes.push(Change::Client(address, change));
     let Proof::Refuted(said) = proof else { return };
-    let standing = state.clients.get(address).map(|client| client.standing.clone());
-    if let Some(Standing::Active(entry)) = standing {
-        take_out(state, address, entry, outcome);
-    }
+    take_out(state, address, entry, outcome);
     hold_back(state, address, Hold::Refuted(said), outcome);
 }
 
@@ -168,13 +170,18 @@ fn compare(
     }
 }
 
-/// At the start: entries in the file that the ledger does not know are in force all the same.
+/// At the start: entries in the file are in force, whether or not the ledger knew; but for those that it knows of another
+/// client, and those on their way out.
 fn adopt(state: &mut State, ours: Vec<Managed>) {
     for managed in ours {
         state.note_made(managed.since);
         let Ok(address) = managed.relay.parse::<IpAddr>() else { continue };
+        let knows = |client: &Client| client.stays() && client.standing.has(&managed.key);
+        if state.clients.table.iter().any(|(_, client)| knows(client)) {
+            continue;
+        }
         let client = state.clients.table.get_or_insert_with(&text(address), Client::default);
-        if matches!(client.standing, Standing::None | Standing::Proposed(_)) {
+        if !client.stays() || matches!(client.standing, Standing::Lifted(_)) {
             client.seen = client.seen.max(seconds(managed.since));
             let until = managed.until.map_or(0, seconds);
             client.standing = Standing::Active(Entry { key: managed.key, until });

@@ -51,14 +51,15 @@ fn failed(
         return;
     }
     let window = state.rules.window;
-    let client = state.clients.table.get_or_insert_with(&text(logged.address), Client::default);
+    let address = logged.address.to_canonical();
+    let client = state.clients.table.get_or_insert_with(&text(address), Client::default);
     client.seen = client.seen.max(seconds(now));
     client.evidence.add(now, None, Strength::of(Some(cause)), window);
     let confirmed = logged.name.as_deref().filter(|_| !logged.may_be_forged);
     let name = confirmed.filter(|name| is_plain_name(name)).map(str::to_ascii_lowercase);
     client.name = name.map(Into::into);
     if state.live {
-        weigh(state, logged.address, now, outcome);
+        weigh(state, address, now, outcome);
     }
 }
 
@@ -110,6 +111,10 @@ pub(super) fn weigh(state: &mut State, address: IpAddr, now: Timestamp, outcome:
     if !weight.enough {
         return;
     }
+    let key = key(state, address, client.name.as_deref(), receiving.key);
+    if is_anothers(state, address, &client, &key, now) {
+        return;
+    }
     if client.held.is_none() {
         outcome.changes.push(Change::Client(address, ClientChange::Candidate(weight)));
     }
@@ -117,7 +122,6 @@ pub(super) fn weigh(state: &mut State, address: IpAddr, now: Timestamp, outcome:
         return hold_back(state, address, hold, outcome);
     }
     let until = now.saturating_add(receiving.ttl).unwrap_or(Timestamp::MAX);
-    let key = key(state, address, client.name.as_deref(), receiving.key);
     let entry = Entry { key, until: seconds(until) };
     let who = client.name.map_or(String::new(), |name| format!(" ({name})"));
     let why =
@@ -144,6 +148,18 @@ fn key(state: &State, address: IpAddr, name: Option<&str>, which: ClientKey) -> 
     let covers = |name: &str| name.split('.').count() <= 2 || state.rules.never.has_below(name);
     let name = name.filter(|name| which == ClientKey::Name && !covers(name));
     name.and_then(|name| Key::name(name).ok()).unwrap_or(Key::Address(address.to_canonical()))
+}
+
+/// Whether the name is that of another client which has the entry, or whose entry was taken out by hand: it is one for
+/// all of that name, and has one owner.
+fn is_anothers(state: &State, address: IpAddr, client: &Client, key: &Key, now: Timestamp) -> bool {
+    let Key::Name(_) = key else { return false };
+    let row = text(address);
+    let has = |other: &Client| match &other.standing {
+        Standing::Lifted(until) => seconds(now) < *until && other.name == client.name,
+        standing => standing.has(key),
+    };
+    state.clients.table.iter().any(|(of, other)| of != row && has(other))
 }
 
 /// Has the entry written.

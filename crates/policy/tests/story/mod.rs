@@ -34,6 +34,8 @@ pub(crate) struct Story {
     pub(crate) began: HashMap<String, u32>,
     /// Others change the file before the next entry of a client is written.
     pub(crate) map_overtaken: bool,
+    /// The test itself says what becomes of an entry of a client.
+    pub(crate) clients_wait: bool,
     pub(crate) told: Vec<String>,
     /// What the error line before an attempt says.
     pub(crate) cause: CauseKind,
@@ -60,6 +62,7 @@ impl Story {
             ordered: vec![],
             began: HashMap::new(),
             map_overtaken: false,
+            clients_wait: false,
             told: vec![],
             cause: CauseKind::Handshake,
             to: vec![],
@@ -217,7 +220,9 @@ impl Story {
                         managed.line(),
                         managed.until.is_some()
                     ));
-                    self.input(Input::Client(ClientNews::Map(address, became)));
+                    if !self.clients_wait {
+                        self.input(Input::Client(ClientNews::Map(address, became)));
+                    }
                 }
                 Effect::EditClient(ClientEdit::Remove(address, entry)) => {
                     self.told.push(format!("- {entry}"));
