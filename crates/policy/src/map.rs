@@ -410,6 +410,9 @@ pub(crate) fn on_proof(
         return flush(state, relay, &proof, outcome);
     };
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    if record.active().is_empty() {
+        return; // It was asked about an entry that is gone by now.
+    }
     let remove = std::mem::take(&mut record.standing().active);
     take_out(state, relay.clone(), remove, outcome);
     hold_back(state, &relay, Hold::Refuted(said), now, outcome);

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use maillog::event::CauseKind;
 use maillog::relay::Relay;
 use policy::fact::{Answer, Sts, StsMode, Tlsa};
-use policy::input::{Input, MapState, Request};
+use policy::input::{Input, MapState, Proof, Request};
 use policy::never::NeverList;
 use policy::rules::{Life, Rules};
 use story::{MX, Story, active, admin, look, reload};
@@ -332,4 +332,15 @@ fn an_entry_that_two_relays_had_is_nobodys_after_both_were_lifted() {
     story.input(Input::Map(MapState::Loaded(there)));
     assert!(!has_entry(&story), "{story}"); // The file has it for the other relay, whatever its comment says.
     assert_eq!(story.state.record(other).unwrap().active().len(), 1);
+}
+
+#[test]
+fn a_proof_that_comes_late_holds_nobody() {
+    let mut story = active();
+    lift(&mut story);
+    story.told.clear();
+    let relay = Relay::parse(MX.as_bytes()).unwrap();
+    story.input(Input::Proof(relay, Proof::Refuted("it still tries TLS".into())));
+    story.expect(&["proof mx.example.org: Refuted(\"it still tries TLS\")"]);
+    assert!(story.state.record(MX).unwrap().hold().is_none());
 }
