@@ -1,5 +1,6 @@
 //! The access file's text, keys, sendmail's lookup rules, our block. Pure: does not know where the text is stored.
 
+pub mod admins;
 pub mod block;
 mod comment;
 mod edit;

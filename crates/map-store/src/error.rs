@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use access::admins::Stays;
 use access::key::Key;
 use sendmail::child;
 
@@ -107,6 +108,9 @@ pub enum Error {
         /// The key.
         key: Key,
     },
+    /// The admin's line is not taken out.
+    #[error(transparent)]
+    LineStays(#[from] Stays),
     /// The operator's command is empty.
     #[error("the rebuild command is empty")]
     NoCommand,

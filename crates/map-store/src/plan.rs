@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use access::admins::{self, AdminsLine};
 use access::block;
 use access::lookup::Entries;
 use access::managed::Managed;
@@ -77,6 +78,23 @@ impl Plan {
             block::edit(text, &managed)
         };
         plan.expect(&managed, remove);
+        Ok(plan)
+    }
+
+    /// Plans that a line of the admin's goes, and nothing else.
+    pub(crate) fn without(text: &[u8], line: &AdminsLine) -> Result<Self, Error> {
+        let rest = admins::without(text, line)?;
+        let now = block::parse(&rest);
+        let mut plan = Self {
+            text: rest,
+            added: Vec::new(),
+            removed: vec![line.entry.clone()],
+            skipped: Vec::new(),
+            oddities: now.oddities,
+            expect: Vec::new(),
+            new_keys: Vec::new(),
+        };
+        plan.expect(&now.managed, std::slice::from_ref(&line.entry));
         Ok(plan)
     }
 

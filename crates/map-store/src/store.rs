@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use access::admins::AdminsLine;
 use access::managed::Managed;
 use access::remedy::Tagged;
 
@@ -73,6 +74,17 @@ pub struct FileStore {
     pub(crate) glimpsed: Option<Known>,
     /// Access files that we replaced, in which others may still write.
     pub(crate) displaced: Vec<Displaced>,
+}
+
+/// A change that is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted<'a> {
+    add: &'a [Managed],
+    remove: &'a [Tagged],
+    /// The sign of the lines outside our block by which it was decided, if that matters.
+    rest: Option<&'a str>,
+    /// A line of the admin's that is to go, instead of the others.
+    line: Option<&'a AdminsLine>,
 }
 
 /// How long a folder that somebody has locked is waited for.
@@ -151,7 +163,7 @@ impl FileStore {
     /// # Errors
     /// See [`Error`]. The access file then holds what it held before.
     pub fn apply(&mut self, add: &[Managed], remove: &[Tagged]) -> Result<Applied, Error> {
-        self.change(add, remove, None)
+        self.change(&Wanted { add, remove, ..Wanted::default() })
     }
 
     /// The same, if all lines outside our block are still those of the sign (see [`crate::Look::rest`]): what was decided
@@ -165,18 +177,25 @@ impl FileStore {
         add: &[Managed],
         remove: &[Tagged],
     ) -> Result<Applied, Error> {
-        self.change(add, remove, Some(rest))
+        self.change(&Wanted { add, remove, rest: Some(rest), line: None })
     }
 
-    fn change(
-        &mut self,
-        add: &[Managed],
-        remove: &[Tagged],
-        rest: Option<&str>,
-    ) -> Result<Applied, Error> {
+    /// Takes a line of the admin's out, on his word, and rebuilds the map; afterwards the map is known to be without it. All
+    /// else stays, to the byte.
+    ///
+    /// # Errors
+    /// [`Error::LineStays`] if it is not the line that was meant, or another one would take its place; nothing is changed
+    /// then. Else as [`FileStore::apply`].
+    pub fn take_out(&mut self, line: &AdminsLine) -> Result<Applied, Error> {
+        self.change(&Wanted { line: Some(line), ..Wanted::default() })
+    }
+
+    fn change(&mut self, wanted: &Wanted<'_>) -> Result<Applied, Error> {
         let mut done = None;
         for _ in 0..TRIES {
-            match self.round(add, remove, rest.filter(|_| done.is_none())) {
+            // What came in from elsewhere after the change is brought into the map, and judged by nobody here.
+            let again = Wanted { rest: None, line: None, ..*wanted };
+            match self.round(if done.is_none() { wanted } else { &again }) {
                 Ok(None) => {
                     tracing::info!("the access file was saved by others meanwhile; again");
                 }
@@ -199,21 +218,19 @@ impl FileStore {
     }
 
     /// Makes the change, unless the admin saved meanwhile (`None`); and whether something was brought in afterwards.
-    fn round(
-        &mut self,
-        add: &[Managed],
-        remove: &[Tagged],
-        rest: Option<&str>,
-    ) -> Result<Option<(Applied, bool)>, Error> {
+    fn round(&mut self, wanted: &Wanted<'_>) -> Result<Option<(Applied, bool)>, Error> {
         let source = self.source()?;
         let _locks = self.lock(&source)?;
         self.rescue();
         // Under the lock: another trytlsd may have been at work until now.
         let source = self.settled()?;
-        if rest.is_some_and(|rest| Digest::of_rest(&source.text).to_string() != rest) {
+        if wanted.rest.is_some_and(|rest| Digest::of_rest(&source.text).to_string() != rest) {
             return Err(Error::Overtaken { path: source.path });
         }
-        let plan = Plan::of(&source.text, add, remove)?;
+        let plan = match wanted.line {
+            Some(line) => Plan::without(&source.text, line)?,
+            None => Plan::of(&source.text, wanted.add, wanted.remove)?,
+        };
         Ok(self.attempt(&source, plan)?.map(|applied| (applied, self.rescue())))
     }
 

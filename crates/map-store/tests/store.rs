@@ -11,9 +11,10 @@ use std::fs::File;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::Barrier;
 
+use access::admins::{AdminsLine, Stays};
 use access::managed::Managed;
 use access::remedy::Tagged;
-use map_store::{Class, FileStore, Noticed, Rebuild, Rebuilt, Skipped};
+use map_store::{Class, Error, FileStore, Noticed, Rebuild, Rebuilt, Skipped};
 use rig::{Rig, as_user, entries, entry, makemaps, put, real};
 
 fn key(text: &str) -> Tagged {
@@ -50,6 +51,41 @@ fn entries_come_and_go_and_the_admins_lines_stay() {
             assert_eq!(rig.map(), before);
             assert_eq!(rig.text().as_bytes(), ADMIN);
             assert!(rig.leftovers().is_empty());
+        }
+    }
+}
+
+/// On his word only: that line, and no other byte.
+#[test]
+fn a_line_of_the_admins_is_taken_out() {
+    let text = b"# mine\nTry_TLS:mx.example.org  NO\nTry_TLS:example.net\tNO\nConnect:127\tRELAY\n";
+    let line = AdminsLine {
+        entry: key("Try_TLS:mx.example.org"),
+        text: "Try_TLS:mx.example.org  NO".into(),
+    };
+    for makemap in makemaps() {
+        for rebuild in [Rebuild::Replace, Rebuild::Append] {
+            let rig = Rig::new(&makemap, text).with(|s| s.rebuild = rebuild.clone());
+            rig.make();
+            let mut store = rig.open();
+            store.apply(&entries(&["192.0.2.1"]), &[]).unwrap();
+            let before = rig.text();
+            let applied = store.take_out(&line).unwrap();
+            assert_eq!((applied.rebuilt, applied.removed.len()), (Rebuilt::Replaced, 1));
+            assert!(matches!(applied.noticed, Noticed::Yes));
+            assert_eq!(rig.text(), before.replace("Try_TLS:mx.example.org  NO\n", ""));
+            let expect = ["connect:127=RELAY", "try_tls:192.0.2.1=NO", "try_tls:example.net=NO"];
+            assert_eq!(rig.map(), expect, "{makemap:?}");
+            // Gone is gone, and a second line for the key would only take its place.
+            assert!(matches!(store.take_out(&line), Err(Error::LineStays(Stays::Other(_)))));
+            let twice = [&b"Try_TLS:mx.example.org  NO\n"[..], b"try_tls:MX.example.org NO\n"];
+            put(&rig.path("access"), &twice.concat());
+            let stays = store.take_out(&line);
+            let second = Err::<(), _>(Stays::Second { entry: line.entry.clone(), line_no: 2 });
+            assert!(
+                matches!(stays, Err(Error::LineStays(ref stays)) if Err(stays.clone()) == second)
+            );
+            assert_eq!(rig.text().as_bytes(), twice.concat());
         }
     }
 }
