@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tests::rig::{ACCESS, Rig, Running};
+use tests::wait;
 
 const ON: &str = "dry_run = false\n[receiving]\nenabled = true\n";
 
@@ -142,4 +146,98 @@ fn entries_of_both_sides_for_one_address() {
     running.wait_says("INFO active relay=mx.broken.example").unwrap();
     assert_eq!(entries(&rig), ["Srv_Features:192.0.2.50\tS", "Try_TLS:192.0.2.50\tNO"]);
     assert_eq!(running.stop().unwrap(), Some(0));
+}
+
+/// A command about a client, with the config; its standard output.
+fn says(rig: &Rig, status: i32, command: &str, more: &[&str]) -> String {
+    let args = [&[command, "--config", "trytlsd.toml"], more].concat();
+    let ran = rig.trytlsd(&args).unwrap();
+    assert_eq!(ran.status, Some(status), "{}{}", ran.stdout, ran.stderr);
+    ran.stdout
+}
+
+fn explain(rig: &Rig, client: &str) -> Value {
+    serde_json::from_str(&says(rig, 0, "explain", &["--json", "--client", client])).unwrap()
+}
+
+#[test]
+fn a_client_is_explained_lifted_held_and_approved() {
+    let (rig, mut running) = reading(ON, &three(BROKEN));
+    running.wait_says("INFO active client=192.0.2.50").unwrap();
+    let explained = explain(&rig, "192.0.2.50");
+    assert_eq!(explained["client"], "192.0.2.50");
+    assert_eq!(explained["standing"], "active");
+    assert_eq!(explained["entry"], "Srv_Features:192.0.2.50\tS");
+    assert!(explained["until"].is_string());
+    assert_eq!(explained["guards"][2]["guard"], "own Srv_Features");
+    assert_eq!(explained["history"][1]["what"], "active");
+    let text = says(&rig, 0, "explain", &["--client", "[192.0.2.50]"]);
+    assert!(text.starts_with("client 192.0.2.50 (cl1.ptr.test)\n"), "{text}");
+    assert!(text.contains("  entry in force      Srv_Features:192.0.2.50\tS, until 20"), "{text}");
+
+    // By the PTR name that is on record.
+    let told = says(&rig, 0, "lift", &["--client", "CL1.ptr.test"]);
+    let expect =
+        "192.0.2.50: lifted: Srv_Features:192.0.2.50 goes, and there is to be none until 20";
+    assert!(told.starts_with(expect), "{told}");
+    wait::until(Duration::from_secs(10), "no entry", || {
+        (explain(&rig, "192.0.2.50")["standing"] == "none").then_some(())
+    })
+    .unwrap();
+    assert_eq!(entries(&rig), [""; 0]);
+    let explained = explain(&rig, "192.0.2.50");
+    assert!(explained["lifted_until"].is_string());
+    assert_eq!(explained["line"], "Srv_Features:192.0.2.50\tS");
+    rig.append("mail.log", three(BROKEN)).unwrap(); // It stays out.
+
+    // Before there is an entry; and the approval ends it.
+    let told = says(&rig, 0, "hold", &["--for", "2d", "--client", "192.0.2.51", "--json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["client"], &told["outcome"]), (&"192.0.2.51".into(), &"held".into()));
+    assert!(told["relay"].is_null());
+    assert_eq!(running.stop().unwrap(), Some(0));
+    rig.append("mail.log", three("[192.0.2.51]") + &three("[192.0.2.52]")).unwrap();
+    let mut running = rig.run().unwrap();
+    running.wait_says("INFO active client=192.0.2.52").unwrap();
+    assert_eq!(entries(&rig), ["Srv_Features:192.0.2.52\tS"]);
+    let told = says(&rig, 0, "approve", &["--client", "192.0.2.51", "--reason", "ticket 1"]);
+    assert!(told.starts_with("192.0.2.51: approved: approved until 20"), "{told}");
+    assert!(
+        told.contains("see what follows with: trytlsd explain --client 192.0.2.51\n"),
+        "{told}"
+    );
+    running.wait_says("INFO active client=192.0.2.51").unwrap();
+    assert!(rig.read("access").contains(", approved by an operator"));
+    assert_eq!(running.stop().unwrap(), Some(0));
+    assert_eq!(explain(&rig, "192.0.2.51")["approved"]["reason"], "ticket 1");
+}
+
+#[test]
+fn an_approval_of_a_client_is_refused_where_it_must_be() {
+    let rig = Rig::new().unwrap();
+    rig.config(ON).unwrap();
+    rig.write("mail.log", three(BROKEN)).unwrap();
+    rig.append("access", "TLS_Clt:ptr.test ENCR\n").unwrap();
+    let mut running = rig.run().unwrap();
+    running.wait_says("WARN held client=192.0.2.50").unwrap();
+    let refused = |why: &str| {
+        let told = says(&rig, 1, "approve", &["--client", "192.0.2.50", "--reason", "x"]);
+        assert!(told.starts_with("192.0.2.50: refused: ") && told.contains(why), "{told}");
+    };
+    refused("its mail would be refused; take that line out");
+    let text = says(&rig, 0, "explain", &["--client", "192.0.2.50"]);
+    assert!(text.contains("  TLS_Clt             holds "), "{text}");
+    assert_eq!(running.stop().unwrap(), Some(0));
+    rig.config("dry_run = false\n").unwrap();
+    refused("the receiving side is off; turn it on in the config");
+
+    for (status, args) in [
+        (2, &["explain", "--client", "a b"][..]),
+        (1, &["explain", "--client", "nobody.ptr.test"]),
+        (2, &["lift"]),
+        (2, &["lift", "--client", "192.0.2.50", "mx.example.org"]),
+    ] {
+        let ran = rig.trytlsd(&[args, &["--config", "trytlsd.toml"]].concat()).unwrap();
+        assert_eq!(ran.status, Some(status), "{args:?}: {}", ran.stderr);
+    }
 }

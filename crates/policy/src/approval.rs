@@ -26,7 +26,8 @@ impl Approval {
     }
 }
 
-fn cut(text: &str) -> Box<str> {
+/// A text of bounded length.
+pub(crate) fn cut(text: &str) -> Box<str> {
     let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or(0)).unwrap_or_default().into()
 }

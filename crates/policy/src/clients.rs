@@ -16,6 +16,7 @@ mod client;
 mod guard;
 mod map;
 mod way;
+mod word;
 
 use std::net::IpAddr;
 
@@ -23,9 +24,14 @@ use access::managed::Managed;
 use access::remedy::Tagged;
 use serde::{Deserialize, Serialize};
 
-pub use self::client::{Client, Standing};
+pub use self::client::{Client, Entry, Standing};
+pub use self::guard::judge;
 pub(crate) use self::map::{go_on, hear, on_look};
 pub(crate) use self::way::{arm, on_event, resume, retry, tick};
+pub use self::way::{entry_for, rules_for, weight};
+pub use self::word::refusal;
+pub(crate) use self::word::{approve, end_terms, lift_on_word};
+use crate::approval::Approval;
 use crate::evidence::Weight;
 use crate::hold::Hold;
 use crate::input::Proof;
@@ -85,8 +91,12 @@ pub enum ClientChange {
     Active(Tagged),
     /// What the proof said.
     Proven(Proof),
-    /// Somebody took it out by hand: it stays out until then, in seconds since 1970.
-    Lifted(Tagged, u32),
+    /// Somebody took its entry out, if it had one: it gets none until then, in seconds since 1970.
+    Lifted(Option<Tagged>, u32),
+    /// An operator overrules what holds it back.
+    Approved(Approval),
+    /// He may not, and is told what to change instead.
+    Refused(Hold, &'static str),
     /// The admin has an entry of his own with this key: ours is not needed.
     Replaced(Tagged),
     /// Others rewrote the file and our block with it: it is to be put back.
@@ -122,9 +132,10 @@ impl Clients {
         self.table.get(&text(address))
     }
 
-    /// All of them, by address, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Client)> {
-        self.table.iter()
+    /// All, by address.
+    pub fn iter(&self) -> impl Iterator<Item = (IpAddr, &Client)> {
+        let all = self.table.iter();
+        all.filter_map(|(address, client)| Some((address.parse().ok()?, client)))
     }
 
     /// Entries in force, proposed, or on their way.

@@ -55,6 +55,10 @@ pub enum Guard {
     Limits,
     /// `TLSFallbacktoClear`.
     FallsBack,
+    /// Of clients: an entry `Srv_Features:` of the admin's own.
+    AdminSrvFeatures,
+    /// Of clients: `TLS_Clt:`, with which their mail would be refused.
+    TlsClt,
 }
 
 /// What a guard says.
@@ -248,6 +252,8 @@ impl fmt::Display for Guard {
             Self::WeakEvidence => "weak evidence",
             Self::Limits => "limits",
             Self::FallsBack => "TLSFallbacktoClear",
+            Self::AdminSrvFeatures => "own Srv_Features",
+            Self::TlsClt => "TLS_Clt",
         })
     }
 }

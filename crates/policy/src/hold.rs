@@ -46,6 +46,9 @@ pub enum Hold {
     /// The admin has an entry for the client, whatever it says.
     #[error("the admin's own Srv_Features: entry covers it: {0}")]
     AdminSrvFeatures(Line),
+    /// Clients get no entries at all.
+    #[error("the receiving side is off")]
+    ReceivingOff,
     /// The admin requires TLS of the client: not offered any, it could deliver nothing.
     #[error("TLS is required of the client: {0}")]
     TlsClt(Line),
@@ -256,12 +259,11 @@ impl Hold {
         Some(match self {
             Self::Never(_) => Guard::Never,
             Self::OwnHost(_) | Self::OwnHostUnknown(_) => Guard::OwnHost,
-            Self::AdminTryTls(_)
-            | Self::AdminSrvFeatures(_)
-            | Self::AccessUnknown(_)
-            | Self::Admins(_) => Guard::AdminTryTls,
+            Self::AdminTryTls(_) | Self::AccessUnknown(_) | Self::Admins(_) => Guard::AdminTryTls,
+            Self::AdminSrvFeatures(_) => Guard::AdminSrvFeatures,
             Self::TlsRcpt { .. } | Self::TlsRcptUnknown(_) => Guard::TlsRcpt,
-            Self::TlsSrv(_) | Self::TlsClt(_) => Guard::TlsSrv,
+            Self::TlsSrv(_) => Guard::TlsSrv,
+            Self::TlsClt(_) => Guard::TlsClt,
             Self::DaneWarned(_) | Self::DaneSecure(_) | Self::DaneUnknown(_) => Guard::Dane,
             Self::StsEnforced(_) | Self::StsUnknown(..) | Self::StsTooMany => Guard::MtaSts,
             Self::AddressesUnknown(_) => Guard::Never,
@@ -282,6 +284,7 @@ impl Hold {
             | Self::Refuted(_)
             | Self::Lifted
             | Self::TooManyKeys
+            | Self::ReceivingOff
             | Self::MapFailed(_) => return None,
         })
     }
@@ -309,10 +312,13 @@ impl Hold {
                 "with TLS_Clt: its mail would be refused; take that line out, or have the other side mend its TLS"
             }
             Self::AdminTryTls(_) | Self::AdminSrvFeatures(_) | Self::Admins(_) => {
-                "an entry of yours covers the relay, and the first match wins; change that line"
+                "an entry of yours covers it, and the first match wins; change that line"
+            }
+            Self::ReceivingOff => {
+                "turn it on in the config ([receiving] enabled) and start trytlsd again"
             }
             Self::Never(_) => "take it off the never-list ([policy] never) and reload",
-            Self::OwnHost(_) => "mail to this host itself needs no entry; look at what loops",
+            Self::OwnHost(_) => "mail of this host to itself needs no entry; look at what loops",
             Self::FallsBack => "sendmail falls back by itself; there is nothing to do",
             Self::NotAPlainName
             | Self::NoAddress

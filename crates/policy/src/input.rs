@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 
+use access::admins::AdminsLine;
 use access::key::Key;
 use access::lookup::Entries;
 use access::managed::Managed;
 use maillog::event::Event;
 use maillog::relay::Relay;
 
+use crate::adoption::{AdoptionChange, LineNews, Word};
 use crate::alarm::{About, Alarm};
 use crate::approval::Approval;
 use crate::clients::{ClientChange, ClientEdit, ClientNews};
@@ -31,6 +33,8 @@ pub enum Input<'a> {
     Probed(Relay<'static>, u32, Probed),
     /// What is learnt of a client's entry.
     Client(ClientNews),
+    /// What became of the taking out of a line of the admin's that is adopted for the relay.
+    Line(Relay<'static>, LineNews),
     /// An operator's word.
     Request(Request),
     /// Time passed.
@@ -98,6 +102,14 @@ pub enum Request {
     /// The relay gets no entry until then, in seconds since 1970; one that it has goes. None: for the hold-off of the
     /// rules.
     Lift(Relay<'static>, Option<u32>),
+    /// The client may have its entry although a guard speaks.
+    ApproveClient(IpAddr, Approval),
+    /// The client gets no entry until then, as with a relay.
+    LiftClient(IpAddr, Option<u32>),
+    /// The line that the admin wrote for the relay is looked after like an entry of ours.
+    Adopt(Relay<'static>, Word),
+    /// It is no more.
+    EndAdoption(Relay<'static>),
 }
 
 /// Something to be done outside.
@@ -114,6 +126,8 @@ pub enum Effect {
     Flush(Relay<'static>, Vec<Box<str>>),
     /// Ask sendmail whether it acts on the entries of the relay, at each address.
     Prove(Relay<'static>, Vec<Option<IpAddr>>),
+    /// Take a line of the admin's out, on an operator's word: it is adopted for the relay.
+    TakeOut(Relay<'static>, AdminsLine),
     /// Change the map for a client.
     EditClient(ClientEdit),
     /// Ask sendmail whether it acts on the entry of the client, by address and confirmed PTR name.
@@ -177,6 +191,8 @@ pub enum Change {
     Refused(Relay<'static>, Hold, &'static str),
     /// Entries that were in force are taken out, since TLS must not be off.
     Withdrawn(Relay<'static>, Vec<Key>, Hold),
+    /// A line of the admin's that is adopted for the relay, or was to be.
+    Adoption(Relay<'static>, AdoptionChange),
     /// A client of ours, by address.
     Client(IpAddr, ClientChange),
     /// Something needs a person.

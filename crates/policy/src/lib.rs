@@ -3,6 +3,7 @@
 //! [`step::step`] takes one [`input::Input`] and gives changes and effects; `run`, `scan` and the tests are the same
 //! heart and differ only in which effects they carry out. It reads no clock, no file and no socket, and it cannot fail.
 
+pub mod adoption;
 pub mod alarm;
 pub mod approval;
 pub mod asked;

@@ -162,6 +162,12 @@ impl Life {
         next
     }
 
+    /// The peer is mended, and its line stays: it is probed at the first pace again.
+    pub(crate) fn rest(&mut self, relay: &str, now: u32) {
+        self.pace = self.interval;
+        self.plan(relay, self.interval, now);
+    }
+
     /// They stand for another term.
     pub(crate) fn renew(&mut self, rules: &rules::Life, relay: &str, now: u32) {
         self.until = rules.until(now);

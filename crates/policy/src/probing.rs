@@ -98,6 +98,7 @@ pub(crate) fn set_clock(state: &mut State, now: Timestamp) {
     if before == 0 || gap.abs() < JUMP {
         return;
     }
+    state.adoptions.shift(gap);
     for relay in relays(state, |record| record.life().is_some() || record.was_on_probation()) {
         let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
         let standing = record.standing();

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use access::lookup::Entries;
 use jiff::Timestamp;
 
+use crate::adoption::{Adopted, Adoptions};
 use crate::alarm::{About, Alarm};
 use crate::asked::Asked;
 use crate::candidate::relays;
@@ -33,6 +34,7 @@ pub struct State {
     pub(crate) relays: Table<Record>,
     pub(crate) successes: Successes,
     pub(crate) clients: Clients,
+    pub(crate) adoptions: Adoptions,
     /// When our block was last put back, if it was.
     pub(crate) put_back: Option<Timestamp>,
     /// Whether what comes in is judged at once. While a daemon reads what was written before its start, evidence is only
@@ -64,6 +66,8 @@ pub struct Unsaved {
     pub successes: Vec<(Box<str>, Success)>,
     /// Clients of ours, by address; none if the row was dropped.
     pub clients: Vec<(Box<str>, Option<Client>)>,
+    /// Lines of the admin's that are adopted, by relay; none if the adoption has ended.
+    pub adoptions: Vec<(Box<str>, Option<Adopted>)>,
 }
 
 impl State {
@@ -76,6 +80,7 @@ impl State {
             relays,
             successes: Successes::default(),
             clients,
+            adoptions: Adoptions::default(),
             put_back: None,
             live: true,
             armed: false,
@@ -128,6 +133,18 @@ impl State {
             *self.clients.table.get_or_insert_with(&address, Client::default) = client;
         }
         self.clients.table.forget_changes_but_drops();
+        self
+    }
+
+    /// The same, with the admin's lines that are adopted.
+    #[must_use]
+    pub fn with_adoptions(
+        mut self,
+        adoptions: impl IntoIterator<Item = (Box<str>, Adopted)>,
+    ) -> Self {
+        for (relay, adopted) in adoptions {
+            self.adoptions.restore(&relay, adopted);
+        }
         self
     }
 
@@ -185,6 +202,7 @@ impl State {
             relays: self.relays.take_changed().map(saved).collect(),
             successes: self.successes.take_changed(),
             clients: self.clients.table.take_changed().map(|(a, c)| (a, c.cloned())).collect(),
+            adoptions: self.adoptions.take_changed(),
         }
     }
 
@@ -193,6 +211,7 @@ impl State {
         self.relays.has_changed()
             || self.successes.has_changed()
             || self.clients.table.has_changed()
+            || self.adoptions.has_changed()
     }
 
     /// The rules in force.
@@ -257,6 +276,19 @@ impl State {
     /// The clients that are known.
     pub fn clients(&self) -> &Clients {
         &self.clients
+    }
+
+    /// The admin's lines that are adopted.
+    pub fn adoptions(&self) -> &Adoptions {
+        &self.adoptions
+    }
+
+    /// Where the admin's line `Try_TLS:<key>` stands in the access file, from 1, if there is one.
+    pub fn admins_line(&self, key: &access::key::Key) -> Option<usize> {
+        match &self.admin {
+            Answer::Known(entries) => entries.try_tls(key).map(|hit| hit.line_no),
+            Answer::Unknown(_) | Answer::NotAsked => None,
+        }
     }
 
     /// Entries in force, proposed, or on their way.

@@ -21,7 +21,7 @@ use crate::moment::{moment, seconds, whole};
 use crate::record::{Record, Work};
 use crate::rules::Rules;
 use crate::state::State;
-use crate::{candidate, clients, map, probing, requests, successes, withdraw};
+use crate::{adoption, candidate, clients, map, probing, requests, successes, withdraw};
 
 /// What a step brought about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,10 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
         Input::Fact(fact) => candidate::on_fact(state, &fact, now, &mut outcome),
         Input::Map(mut found) => {
             let looked = matches!(found, MapState::Loaded(_) | MapState::Seen(_));
+            if let MapState::Loaded(look) | MapState::Seen(look) = &found {
+                let first = matches!(found, MapState::Loaded(_));
+                adoption::on_look(state, &look.admins, first, &mut outcome);
+            }
             clients::on_look(state, &mut found, now, &mut outcome);
             map::on_map(state, found, now, &mut outcome);
             if looked {
@@ -61,24 +65,41 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
             requests::approve(state, &relay, approval, now, &mut outcome);
         }
         Input::Request(Request::Lift(relay, until)) => {
-            map::lift_on_word(state, &relay, until, now, &mut outcome);
+            adoption::lift_on_word(state, &relay, until, now, &mut outcome);
         }
+        Input::Request(Request::ApproveClient(address, approval)) => {
+            clients::approve(state, address, approval, now, &mut outcome);
+        }
+        Input::Request(Request::LiftClient(address, until)) => {
+            clients::lift_on_word(state, address, until, now, &mut outcome);
+        }
+        Input::Request(Request::Adopt(relay, word)) => {
+            adoption::adopt(state, &relay, word, now, &mut outcome);
+        }
+        Input::Request(Request::EndAdoption(relay)) => {
+            adoption::end(state, &relay, &mut outcome);
+        }
+        Input::Line(relay, news) => adoption::hear(state, &relay, news, &mut outcome),
         Input::Probed(relay, began, probed) => {
+            adoption::on_probed(state, &relay, began, &probed, now, &mut outcome);
             probing::on_probed(state, &relay, began, probed, now, &mut outcome);
         }
         Input::Tick => {
             probing::set_clock(state, now);
             requests::end_terms(state, now);
+            clients::end_terms(state, now);
             state.weigh_alarms(now, &mut outcome.changes);
             if state.is_time_to_retry(now) {
                 map::remove_again(state, &mut outcome);
                 candidate::retry(state, now, &mut outcome);
                 requests::go_on(state, now, &mut outcome);
+                adoption::retry(state, &mut outcome);
                 clients::retry(state, now, &mut outcome);
                 clients::go_on(state, now, &mut outcome);
             }
             map::put_back(state, now, &mut outcome);
             probing::on_tick(state, now, &mut outcome);
+            adoption::on_tick(state, now, &mut outcome);
             clients::tick(state, now, &mut outcome);
         }
     }
@@ -98,8 +119,14 @@ fn on_event(state: &mut State, event: &Event<'_>, now: Timestamp, outcome: &mut 
             }
         }
         What::DaneWarning(relay) => on_dane_warning(state, relay, now, outcome),
-        What::TryTls(used) => probing::on_use(state, &used.relay, now),
-        What::Freed(freed) => probing::on_freed(state, &freed.relay, freed.end),
+        What::TryTls(used) => {
+            probing::on_use(state, &used.relay, now);
+            adoption::on_use(state, used, now);
+        }
+        What::Freed(freed) => {
+            probing::on_freed(state, &freed.relay, freed.end);
+            adoption::on_freed(state, &freed.relay, freed.end);
+        }
         What::Reply(reply) if reply.counts => on_reply(state, reply, now, outcome),
         what => clients::on_event(state, what, now, outcome),
     }

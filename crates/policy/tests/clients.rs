@@ -5,10 +5,12 @@
 mod story;
 
 use maillog::event::{Cause, CauseKind, Client, What};
+use policy::approval::Approval;
 use policy::clients::{Became, Client as Known, ClientKey, ClientNews};
 use policy::fact::Answer;
 use policy::host::Host;
 use policy::input::{Input, Look, MapState, Proof, Request};
+use policy::never::NeverList;
 use policy::rules::{Receiving, Rules};
 use policy::state::State;
 use story::{Story, admin, entry};
@@ -171,7 +173,7 @@ fn guards() {
     );
     let never = |item: &'static str| {
         move |s: &mut State| {
-            let never = policy::never::NeverList(vec![item.parse().unwrap()]);
+            let never = NeverList(vec![item.parse().unwrap()]);
             s.set_rules(Rules { never, ..rules() });
         }
     };
@@ -533,4 +535,137 @@ fn a_flood_of_strangers_is_bounded() {
         clients.get(format!("10.0.{}.{}", n / 250, n % 250).parse().unwrap()).is_some()
     });
     assert!(left.count() <= 101);
+}
+
+fn word(at: i64) -> Approval {
+    let at = u32::try_from(at).unwrap();
+    Approval { until: at + 30 * 86_400, at, who: "alice".into(), reason: "ticket 1".into() }
+}
+
+fn approve(story: &mut Story) {
+    let word = word(story.now().as_second());
+    story.input(Input::Request(Request::ApproveClient(ADDRESS.parse().unwrap(), word)));
+}
+
+fn lift(story: &mut Story, days: Option<u32>) {
+    let now = u32::try_from(story.now().as_second()).unwrap();
+    let until = days.map(|days| now + days * 86_400);
+    story.input(Input::Request(Request::LiftClient(ADDRESS.parse().unwrap(), until)));
+}
+
+#[test]
+fn an_approval_overrules_what_may_be_overruled() {
+    let mut story = Story::new(rules());
+    story.event(What::ClientSucceeded(client(ADDRESS))).wait(60);
+    three(&mut story, ADDRESS, 360);
+    story.told.clear();
+    approve(&mut story);
+    story.expect(&["client 192.0.2.50: approved alice", ACTIVE[1], ACTIVE[2], ACTIVE[3]]);
+}
+
+#[test]
+fn an_approved_client_must_still_fail_and_the_approval_ends() {
+    let mut story = Story::new(rules());
+    approve(&mut story);
+    story.expect(&["client 192.0.2.50: approved alice"]);
+    let known = |story: &Story| story.state.clients().get(ADDRESS.parse().unwrap()).cloned();
+    assert!(known(&story).unwrap().approval(story.now()).is_some());
+    story.wait(31 * 24 * 60).input(Input::Tick).expect(&[]);
+    assert!(!known(&story).unwrap().stays());
+}
+
+#[test]
+fn an_approval_is_refused_where_the_guards_say_it_must_be() {
+    let check = |set_up: &dyn Fn(&mut Story), expect: &str| {
+        let mut story = Story::new(rules());
+        set_up(&mut story);
+        approve(&mut story);
+        story.expect(&[&format!("client 192.0.2.50: refused {expect}")]);
+    };
+    let access = |text: &'static str| {
+        move |story: &mut Story| story.state.set_admin(Answer::Known(admin(text)))
+    };
+    check(
+        &access("Srv_Features:192.0.2 V\n"),
+        "the admin's own Srv_Features: entry covers it: line 1 of the access file says \"Srv_Features:192.0.2 V\"; an entry of yours covers it, and the first match wins; change that line",
+    );
+    check(
+        &access("TLS_Clt: ENCR\n"),
+        "TLS is required of the client: line 1 of the access file says \"TLS_Clt: ENCR\"; with TLS_Clt: its mail would be refused; take that line out, or have the other side mend its TLS",
+    );
+    check(
+        &|story| story.state.set_rules(Rules { never: never(ADDRESS), ..rules() }),
+        "the never-list has 192.0.2.50/32; take it off the never-list ([policy] never) and reload",
+    );
+    check(
+        &|story| story.state.set_rules(Rules::default()),
+        "the receiving side is off; turn it on in the config ([receiving] enabled) and start trytlsd again",
+    );
+}
+
+fn never(item: &str) -> NeverList {
+    NeverList(vec![item.parse().unwrap()])
+}
+
+#[test]
+fn lift_takes_the_entry_out_and_it_stays_out() {
+    let mut story = active();
+    lift(&mut story, None);
+    story.expect(&[
+        "client 192.0.2.50: lifted Srv_Features:192.0.2.50 for 30 days",
+        "- Srv_Features:192.0.2.50",
+    ]);
+    three(&mut story, ADDRESS, 360);
+    story.expect(&[]).wait(30 * 24 * 60).input(Input::Tick);
+    three(&mut story, ADDRESS, 360);
+    story.expect(&ACTIVE);
+}
+
+#[test]
+fn a_hold_comes_before_there_is_an_entry_and_an_approval_ends_it() {
+    let mut story = Story::new(rules());
+    lift(&mut story, Some(2));
+    story.expect(&["client 192.0.2.50: lifted nothing for 2 days"]);
+    three(&mut story, ADDRESS, 360);
+    story.expect(&[]);
+    approve(&mut story);
+    story.expect(&[
+        "client 192.0.2.50: approved alice",
+        "client 192.0.2.50: candidate 3 in 6h",
+        ACTIVE[1],
+        ACTIVE[2],
+        ACTIVE[3],
+    ]);
+    // The later word stands.
+    let late = word(story.now().as_second() - 60);
+    lift(&mut story, None);
+    story.told.clear();
+    story.input(Input::Request(Request::ApproveClient(ADDRESS.parse().unwrap(), late))).expect(&[]);
+}
+
+/// What is being written when the word comes goes again; also if the process ends in between.
+#[test]
+fn lift_while_the_entry_is_being_written() {
+    let writing = || {
+        let mut story = Story::new(rules());
+        story.map_fails = true;
+        three(&mut story, ADDRESS, 360);
+        story.told.clear();
+        let known = story.state.clients().get(ADDRESS.parse().unwrap()).unwrap();
+        let text = serde_json::to_string(known).unwrap();
+        let text = text.replace("\"None\"", "{\"Writing\":[\"192.0.2.50\",0]}");
+        story.state = State::new(rules())
+            .with_clients([(ADDRESS.into(), serde_json::from_str(&text).unwrap())]);
+        story.map_fails = false;
+        lift(&mut story, None);
+        story.expect(&["client 192.0.2.50: lifted Srv_Features:192.0.2.50 for 30 days"]);
+        story
+    };
+    let mut story = writing();
+    let written = ClientNews::Map(ADDRESS.parse().unwrap(), Became::Written);
+    story.input(Input::Client(written)).expect(&["- Srv_Features:192.0.2.50"]);
+    let mut story = writing();
+    let ours = vec![entry("Srv_Features:192.0.2.50")];
+    let look = Look { ours, block: true, ..Look::default() };
+    story.input(Input::Map(MapState::Loaded(look))).expect(&["- Srv_Features:192.0.2.50"]);
 }

@@ -152,7 +152,8 @@ impl World {
                     }
                 }
                 Effect::EditClient(_) | Effect::ProveClient(..) => {}
-                Effect::Prove(..) | Effect::Probe(..) | Effect::Flush(..) => {}
+                Effect::Prove(..) | Effect::Probe(..) | Effect::Flush(..) | Effect::TakeOut(..) => {
+                }
             }
             self.commit();
         }

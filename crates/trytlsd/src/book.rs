@@ -37,7 +37,9 @@ use crate::clock;
 use crate::happening;
 use crate::output::Safe;
 use crate::pulse::{Part, Pulse};
-use crate::remembered::{ALARMS, CLIENT, CLOCK, PUT_BACK, REST, RUN, Remembered, Run, sts_row};
+use crate::remembered::{
+    ADOPTED, ALARMS, CLIENT, CLOCK, PUT_BACK, REST, RUN, Remembered, Run, sts_row,
+};
 use crate::request::Outcome;
 
 /// How long what only counts may wait for its commit.
@@ -304,6 +306,14 @@ fn rows(batch: &mut Batch, unsaved: Unsaved) {
             seen: client.as_ref().map_or(0, |client| client.last_seen().into()),
             stays: client.as_ref().is_some_and(|client| client.stays()),
             record: client.and_then(|client| serde_json::to_string(&client).ok()),
+        });
+    }
+    for (relay, adopted) in unsaved.adoptions {
+        batch.relays.push(RelayChange {
+            relay: format!("{ADOPTED}{relay}"),
+            seen: adopted.as_ref().map_or(0, |adopted| adopted.word.at.into()),
+            stays: adopted.is_some(),
+            record: adopted.and_then(|adopted| serde_json::to_string(&adopted).ok()),
         });
     }
     let success = |(relay, last): (Box<str>, policy::successes::Success)| {

@@ -15,6 +15,7 @@ use config::Span;
   trytlsd scan /var/log/mail.log*          what would have been done, from old logs
   trytlsd run --dry-run                    follow the log and show each entry
   trytlsd explain mx.example.org           what is known of a relay, and what holds it back
+  trytlsd adopt mx.example.org             look after the Try_TLS: line that you wrote for it
   trytlsd probe mx.example.org             whether its STARTTLS works now, and where it breaks
   trytlsd doctor                           whether this host has what trytlsd needs, and how to mend it
   grep tls_server mail.log | trytlsd match how each line is read, and why it counts or not")]
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Approve(Approve),
     Lift(Lift),
     Hold(Hold),
+    Adopt(Adopt),
     Probe(Probe),
     CheckConfig(CheckConfig),
     Doctor(Doctor),
@@ -110,8 +112,8 @@ pub(crate) struct Match {
     pub(crate) input: Vec<String>,
 }
 
-/// Show all that is known of a relay: what counts against it, each guard with its reason, and what is missing until an
-/// entry.
+/// Show all that is known of a relay or a client: what counts against it, each guard with its reason, and what is missing
+/// until an entry.
 ///
 /// Reads the ledger, the access file and sendmail.cf as they are, with a daemon at work or without, and changes nothing.
 /// DNS and MTA-STS are asked anew.
@@ -122,7 +124,8 @@ What is found does not change it.
 
 Examples:
   trytlsd explain mx.example.org
-  trytlsd explain --no-dns --json '[192.0.2.25]'"
+  trytlsd explain --no-dns --json '[192.0.2.25]'
+  trytlsd explain --client 192.0.2.50"
 )]
 pub(crate) struct Explain {
     #[command(flatten)]
@@ -132,9 +135,9 @@ pub(crate) struct Explain {
     pub(crate) no_dns: bool,
 }
 
-/// Let a relay have its entry although a guard holds it back.
+/// Let a relay, or a client, have its entry although a guard holds it back.
 ///
-/// The relay must still fail as often as the config says; then the entry is made. Refused where mail would bounce, where
+/// It must still fail as often as the config says; then the entry is made. Refused where mail would bounce, where
 /// an entry would have no effect, and where the config forbids it; then it says what to change.
 #[derive(Debug, Args)]
 #[command(
@@ -143,7 +146,8 @@ or the command line is wrong.
 
 Examples:
   trytlsd approve mx.example.org --reason 'their certificate ran out; mended by Monday'
-  trytlsd approve mx.example.org --for 2d --reason 'ticket 4711'"
+  trytlsd approve mx.example.org --for 2d --reason 'ticket 4711'
+  trytlsd approve --client 192.0.2.50 --reason 'an old scanner in house 7'"
 )]
 pub(crate) struct Approve {
     #[command(flatten)]
@@ -156,23 +160,25 @@ pub(crate) struct Approve {
     pub(crate) reason: String,
 }
 
-/// Take a relay's entry out, and have none made for as long as the config says ([policy] hold_off).
+/// Take a relay's or a client's entry out, and have none made for as long as the config says ([policy] hold_off).
 ///
-/// The same as to delete it from the access file, but the map follows at once.
+/// The same as to delete it from the access file, but the map follows at once. A line of your own is taken out only if it is
+/// adopted (trytlsd adopt); it is printed then.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 lifted, or queued for a daemon that does not run; 1 something failed; 2 the config or the command
-line is wrong.
+    after_help = "Exit status: 0 lifted, or queued for a daemon that does not run; 1 refused, or something failed; 2 the config or
+the command line is wrong.
 
 Examples:
-  trytlsd lift mx.example.org"
+  trytlsd lift mx.example.org
+  trytlsd lift --client 192.0.2.50"
 )]
 pub(crate) struct Lift {
     #[command(flatten)]
     pub(crate) about: About,
 }
 
-/// Have no entry made for a relay, for a time; one that it has goes.
+/// Have no entry made for a relay or a client, for a time; one that it has goes. Lines of your own stay.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 0 held, or queued for a daemon that does not run; 1 something failed; 2 the config or the command
@@ -180,7 +186,8 @@ line is wrong. To end a hold early: trytlsd hold --for 0s RELAY
 
 Examples:
   trytlsd hold mx.example.org
-  trytlsd hold --for 2d '[192.0.2.25]'"
+  trytlsd hold --for 2d '[192.0.2.25]'
+  trytlsd hold --client 192.0.2.50"
 )]
 pub(crate) struct Hold {
     #[command(flatten)]
@@ -190,7 +197,40 @@ pub(crate) struct Hold {
     pub(crate) r#for: Span,
 }
 
-/// What each command about one relay takes.
+/// Look after a line Try_TLS: that you wrote by hand, as after an entry of trytlsd's own.
+///
+/// The line stays as it is. The peer is probed, the line's use is counted, and that the peer is mended is logged once; but
+/// the line is taken out by nothing but a word of yours (trytlsd lift). Refused where you have no such line for the relay,
+/// and where it acts on other hosts too. It ends by itself when you take the line out or change it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 adopted (with --end: ended), or queued for a daemon that does not run; 1 refused, or something
+failed; 2 the config or the command line is wrong.
+
+Examples:
+  trytlsd adopt mx.example.org
+  trytlsd adopt '[192.0.2.25]' --reason 'from the old server, see ticket 4711'
+  trytlsd adopt --end mx.example.org"
+)]
+pub(crate) struct Adopt {
+    /// The config file [default: /etc/trytlsd/trytlsd.toml]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// End the adoption; the line stays
+    #[arg(long, conflicts_with = "reason")]
+    pub(crate) end: bool,
+    /// Why; it is kept with the adoption
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) reason: String,
+    /// The relay that the line is for, as in the log: mx.example.org, [mx.example.org]; [192.0.2.25] for a line by address
+    #[arg(value_name = "RELAY")]
+    pub(crate) relay: String,
+}
+
+/// What each command about one relay or client takes.
 #[derive(Debug, Args)]
 pub(crate) struct About {
     /// The config file [default: /etc/trytlsd/trytlsd.toml]
@@ -200,8 +240,11 @@ pub(crate) struct About {
     #[arg(long)]
     pub(crate) json: bool,
     /// The relay as in the log: mx.example.org, [mx.example.org] or [192.0.2.25]
-    #[arg(value_name = "RELAY")]
-    pub(crate) relay: String,
+    #[arg(value_name = "RELAY", required_unless_present = "client")]
+    pub(crate) relay: Option<String>,
+    /// Instead of a relay, a client of yours ([receiving]): its address, or its PTR name if trytlsd knows it by that
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "relay")]
+    pub(crate) client: Option<String>,
 }
 
 /// Look whether STARTTLS works with a host, where it breaks, and what would mend it.

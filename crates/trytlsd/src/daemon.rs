@@ -14,11 +14,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::admins::AdminsLine;
 use access::managed::line;
 use config::Config;
 use facts::Resolver;
 use jiff::Timestamp;
 use maillog::relay::Relay;
+use policy::adoption::LineNews;
 use policy::clients::{Became, ClientChange, ClientEdit, ClientNews};
 use policy::fact::Fact;
 use policy::input::{Change, Edit, Effect, Input, MapState, Request};
@@ -170,7 +172,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         daemon.hear(look);
     }
     daemon.book.note_run(Run { since: clock::now(), dry_run });
-    daemon.answer_all(std::mem::take(&mut remembered.requests));
+    daemon.answer_all(std::mem::take(&mut remembered.requests))?;
     tokio::select! {
         settled = daemon.settle() => settled?,
         () = signals.end() => return Ok(()),
@@ -379,11 +381,12 @@ impl Daemon {
     async fn settle(&mut self) -> anyhow::Result<()> {
         if std::mem::take(&mut self.look_for_requests) {
             let requests = self.book.requests().await;
-            self.answer_all(requests);
+            self.answer_all(requests)?;
         }
         loop {
-            let is_edit =
-                |effect: &Effect| matches!(effect, Effect::Edit(_) | Effect::EditClient(_));
+            let is_edit = |effect: &Effect| {
+                matches!(effect, Effect::Edit(_) | Effect::EditClient(_) | Effect::TakeOut(..))
+            };
             let edits = self.due.iter().any(is_edit);
             if edits || !self.decided.is_empty() || self.book.is_due() {
                 self.commit().await?;
@@ -421,6 +424,8 @@ impl Daemon {
             Effect::Edit(edit) => self.mapper.order(Order::Edit(edit, self.looks)),
             Effect::EditClient(edit) if self.dry_run => self.withhold_client(edit)?,
             Effect::EditClient(edit) => self.mapper.order(Order::EditClient(edit, self.looks)),
+            Effect::TakeOut(relay, line) if self.dry_run => self.withhold_line(relay, &line)?,
+            Effect::TakeOut(relay, line) => self.mapper.order(Order::TakeOut(relay, line)),
             Effect::ProveClient(address, name) => {
                 self.mapper.order(Order::ProveClient((address, name)));
             }
@@ -455,6 +460,14 @@ impl Daemon {
         print(managed.line() + "\n")?;
         let withheld = ClientNews::Map(address, Became::Withheld);
         self.take(Input::Client(withheld), clock::now());
+        Ok(())
+    }
+
+    /// The same for a line of the admin's that an operator lifts.
+    fn withhold_line(&mut self, relay: Relay<'static>, line: &AdminsLine) -> anyhow::Result<()> {
+        // A comment, for whoever takes what is printed for lines to be written.
+        print(format!("# would be taken out: {}\n", Safe(&line.text)))?;
+        self.take(Input::Line(relay, LineNews::Withheld), clock::now());
         Ok(())
     }
 

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use config::Config;
 use ledger::{Inbox, Request};
-use maillog::relay::Relay;
 use serde::Serialize;
 
 use crate::FAILED;
@@ -17,6 +16,7 @@ use crate::glimpse::Glimpse;
 use crate::nudge::nudge;
 use crate::output::{Safe, Style, print};
 use crate::request::{Outcome, Wish};
+use crate::subject::Subject;
 
 /// How long the daemon's answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) fn ask(
     config: &Config,
     glimpse: &Glimpse,
-    relay: &Relay<'_>,
+    subject: &Subject,
     wish: &Wish,
     done: &'static str,
 ) -> anyhow::Result<Answered> {
@@ -36,12 +36,8 @@ pub(crate) fn ask(
     let mut inbox = Inbox::open(path)?;
     let id = inbox.add(&who(), &wish.to_text(), clock::now())?;
     let told = nudge(path);
-    let answer = |outcome, says| Answered {
-        relay: relay.as_str().to_owned(),
-        outcome,
-        says,
-        request: Some(id),
-    };
+    let answer =
+        |outcome, says| Answered { subject: subject.clone(), outcome, says, request: Some(id) };
     let deadline = Instant::now() + PATIENCE;
     while told && Instant::now() < deadline {
         if let Some(Request { settled: Some(settled), .. }) = inbox.request(id)? {
@@ -55,8 +51,8 @@ pub(crate) fn ask(
         (false, Some(_)) => "the daemon could not be told; it looks once a minute",
         (false, None) => "no daemon runs; the next one reads it at its start",
     };
-    let unknown = glimpse.state.record(relay.as_str()).is_none();
-    let hint = if unknown { "; no failure of this relay is on record" } else { "" };
+    let known = subject.is_known(&glimpse.state);
+    let hint = if known { "" } else { "; nothing is on record of it" };
     Ok(answer("queued", format!("{says}{hint}")))
 }
 
@@ -66,7 +62,8 @@ pub(crate) const REFUSED: &str = "refused";
 /// What became of a request.
 #[derive(Serialize)]
 pub(crate) struct Answered {
-    pub(crate) relay: String,
+    #[serde(flatten)]
+    pub(crate) subject: Subject,
     /// What was done (`approved`, `lifted`), `refused` or `queued`.
     pub(crate) outcome: &'static str,
     pub(crate) says: String,
@@ -100,12 +97,13 @@ impl Answered {
             REFUSED | "queued" => style.yellow(self.outcome),
             done => style.green(done),
         };
-        let relay = Safe(&self.relay);
+        let (name, argument) = (self.subject.to_string(), self.subject.argument());
+        let (name, argument) = (Safe(&name), Safe(&argument));
         let says = Safe(&self.says);
         let more = match self.outcome {
             REFUSED => String::new(),
-            _ => format!("see what follows with: trytlsd explain {relay}\n"),
+            _ => format!("see what follows with: trytlsd explain {argument}\n"),
         };
-        format!("{relay}: {outcome}: {says}\n{more}")
+        format!("{name}: {outcome}: {says}\n{more}")
     }
 }

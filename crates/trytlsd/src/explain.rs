@@ -8,8 +8,11 @@ use config::Config;
 use jiff::Timestamp;
 use ledger::Happening;
 use maillog::relay::Relay;
+use policy::adoption::adoptable;
+use policy::approval::Approval;
 use policy::asked::Asked;
 use policy::candidate::keys_for;
+use policy::evidence::Weight;
 use policy::fact::{Answer, Ptr};
 use policy::guard::{Opinion, Says, judge};
 use policy::life::Life;
@@ -21,20 +24,58 @@ use crate::asking::Answers;
 use crate::cli;
 use crate::clock;
 use crate::explained::{
-    Address, Alarm, Approved, Evidence, Explained, Guard, Happened, Lived, Success,
+    Address, Adopted, Alarm, Approved, Evidence, Explained, Guard, Happened, Lived, Success,
 };
 use crate::glimpse::Glimpse;
 use crate::happening::probe_words;
 use crate::output::{Style, complain, print};
+use crate::remembered::CLIENT;
+use crate::subject::Subject;
 use crate::verdict::missing;
-use crate::{FAILED, MISUSED};
+use crate::{FAILED, explain_client};
 
 /// Runs the command.
 pub(crate) fn run(args: &cli::Explain, config: &Config) -> anyhow::Result<u8> {
     let now = clock::now();
     let mut glimpse = Glimpse::take(config)?;
-    let Some(relay) = glimpse.relay(&args.about.relay) else { return Ok(MISUSED) };
-    let mut asked = glimpse.state.would_ask(&relay);
+    let subject = match Subject::of(&args.about, &glimpse.state) {
+        Ok(subject) => subject,
+        Err(status) => return Ok(status),
+    };
+    let mut status = 0;
+    let name = match &subject {
+        Subject::Relay(relay) => relay.as_str().to_owned(),
+        Subject::Client(address) => format!("{CLIENT}{address}"),
+    };
+    let history = glimpse.history(&name).unwrap_or_else(|error| {
+        complain(error);
+        status = FAILED;
+        Vec::new()
+    });
+    let (json, style) = (args.about.json, Style::of_stdout());
+    let shown = match &subject {
+        Subject::Relay(relay) => {
+            let asked = ask(args, config, &mut glimpse, relay)?;
+            let explained = explain(&glimpse, relay, &asked, history, now);
+            if json { explained.json()? } else { explained.text(style) }
+        }
+        Subject::Client(address) => {
+            let explained = explain_client::explain(&glimpse, *address, history, now);
+            if json { explained.json()? } else { explained.text(style) }
+        }
+    };
+    print(shown)?;
+    Ok(status)
+}
+
+/// Asks the network all that would be asked of the relay.
+fn ask(
+    args: &cli::Explain,
+    config: &Config,
+    glimpse: &mut Glimpse,
+    relay: &Relay<'_>,
+) -> anyhow::Result<Asked> {
+    let mut asked = glimpse.state.would_ask(relay);
     let mut answers = match args.no_dns {
         true => Answers::default(),
         false => Answers::over(config, std::mem::take(&mut glimpse.policies))?,
@@ -49,15 +90,7 @@ pub(crate) fn run(args: &cli::Explain, config: &Config) -> anyhow::Result<u8> {
             asked.answer(&answers.get(&question));
         }
     }
-    let mut status = 0;
-    let history = glimpse.history(&relay).unwrap_or_else(|error| {
-        complain(error);
-        status = FAILED;
-        Vec::new()
-    });
-    let explained = explain(&glimpse, &relay, &asked, history, now);
-    print(if args.about.json { explained.json()? } else { explained.text(Style::of_stdout()) })?;
-    Ok(status)
+    Ok(asked)
 }
 
 /// What is known, with the answers that have come.
@@ -70,6 +103,7 @@ fn explain(
 ) -> Explained {
     let state = &glimpse.state;
     let record = state.record(relay.as_str());
+    let adopted = state.adoptions().get(relay.as_str());
     let opinions = judge(state, relay, asked, now);
     let (keys, no_key) = match keys_for(state, relay, asked) {
         Ok(keys) => (keys, None),
@@ -82,7 +116,9 @@ fn explain(
         ledger: glimpse.has_ledger(),
         entries: lines(record.map_or(&[], Record::active)),
         proposed: lines(record.map_or(&[], Record::proposed)),
-        life: record.and_then(Record::life).map(lived),
+        adopted: adopted.map(|adopted| shown(state, adopted)),
+        adoptable: adoptable(state, relay),
+        life: record.and_then(Record::life).or(adopted.map(|a| &a.life)).map(lived),
         probation: record.and_then(|r| r.probation(now)).map(|p| moment(p.until)),
         evidence: record.and_then(|record| evidence(state, record, now)),
         last_success: state.last_success(relay.as_str()).map(|success| Success {
@@ -98,34 +134,54 @@ fn explain(
         lines: lines(&keys),
         no_line: no_key,
         guards: opinions.iter().map(|opinion| guard(state, opinion)).collect(),
-        approved: record.and_then(|record| record.approval(now)).map(|approval| Approved {
-            until: moment(approval.until),
-            at: moment(approval.at),
-            who: approval.who.to_string(),
-            reason: approval.reason.to_string(),
-        }),
+        approved: record.and_then(|record| record.approval(now)).map(approved),
         lifted_until: record
             .and_then(Record::lifted_until)
             .map(moment)
             .filter(|until| *until > now),
-        alarms: state
-            .alarms()
-            .iter()
-            .map(|alarm| Alarm {
-                about: alarm.about.word(),
-                since: moment(alarm.since),
-                says: alarm.says.to_string(),
-            })
-            .collect(),
+        alarms: alarms(state),
         missing: missing(
             state.rules(),
             record.map(|r| r.evidence.clone().weigh(state.rules(), now)),
         ),
-        history: history
-            .into_iter()
-            .map(|row| Happened { at: row.at, what: row.what, detail: row.detail })
-            .collect(),
+        history: happened(history),
     }
+}
+
+/// The adopted line, and where it stands now.
+fn shown(state: &State, adopted: &policy::adoption::Adopted) -> Adopted {
+    Adopted {
+        line: adopted.line.to_string(),
+        line_no: state.admins_line(&adopted.key),
+        at: moment(adopted.word.at),
+        who: adopted.word.who.to_string(),
+        reason: adopted.word.reason.to_string(),
+        mended_since: (adopted.mended > 0).then(|| moment(adopted.mended)),
+        lifting: adopted.lifting,
+    }
+}
+
+pub(crate) fn approved(approval: &Approval) -> Approved {
+    Approved {
+        until: moment(approval.until),
+        at: moment(approval.at),
+        who: approval.who.to_string(),
+        reason: approval.reason.to_string(),
+    }
+}
+
+pub(crate) fn alarms(state: &State) -> Vec<Alarm> {
+    let alarm = |alarm: &policy::alarm::Alarm| Alarm {
+        about: alarm.about.word(),
+        since: moment(alarm.since),
+        says: alarm.says.to_string(),
+    };
+    state.alarms().iter().map(alarm).collect()
+}
+
+pub(crate) fn happened(history: Vec<Happening>) -> Vec<Happened> {
+    let one = |row: Happening| Happened { at: row.at, what: row.what, detail: row.detail };
+    history.into_iter().map(one).collect()
 }
 
 fn lived(life: &Life) -> Lived {
@@ -144,9 +200,16 @@ fn lived(life: &Life) -> Lived {
 }
 
 fn evidence(state: &State, record: &Record, now: Timestamp) -> Option<Evidence> {
-    let mut evidence = record.evidence.clone();
+    let weight = record.evidence.clone().weigh(state.rules(), now);
+    evidence_of(&record.evidence, weight)
+}
+
+/// What was counted, and what it weighs.
+pub(crate) fn evidence_of(
+    evidence: &policy::evidence::Evidence,
+    weight: Weight,
+) -> Option<Evidence> {
     let (began, last) = (evidence.began()?, evidence.last()?);
-    let weight = evidence.weigh(state.rules(), now);
     Some(Evidence {
         stuck: weight.stuck,
         handshake: weight.strong,
@@ -179,7 +242,7 @@ fn address((address, answer): &(IpAddr, Option<Answer<Ptr>>)) -> Address {
     Address { address: *address, ptr: state }
 }
 
-fn guard(state: &State, opinion: &Opinion) -> Guard {
+pub(crate) fn guard(state: &State, opinion: &Opinion) -> Guard {
     let guard = opinion.guard.to_string();
     match &opinion.says {
         Says::Silent(fact) => Guard { guard, says: "silent", why: fact.clone(), to_do: None },

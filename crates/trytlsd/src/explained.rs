@@ -20,7 +20,9 @@ pub(crate) struct Explained {
     pub(crate) entries: Vec<String>,
     /// The lines that dry run has shown.
     pub(crate) proposed: Vec<String>,
-    /// Of the lines in force.
+    /// The line of the admin's that is adopted for it.
+    pub(crate) adopted: Option<Adopted>,
+    /// Of the lines in force, or of the one that is adopted.
     pub(crate) life: Option<Lived>,
     /// Until when an entry that was lifted returns after one stuck attempt.
     pub(crate) probation: Option<Timestamp>,
@@ -38,6 +40,9 @@ pub(crate) struct Explained {
     pub(crate) lifted_until: Option<Timestamp>,
     /// The lines that an entry would be.
     pub(crate) lines: Vec<String>,
+    /// The line of the admin's that could be adopted, in words.
+    #[serde(skip)]
+    pub(crate) adoptable: Option<String>,
     /// Why no line can be written.
     pub(crate) no_line: Option<String>,
     /// What is missing of evidence, in words.
@@ -63,6 +68,22 @@ pub(crate) struct Lived {
     pub(crate) sent: u32,
     pub(crate) deferred: u32,
     pub(crate) failed: u32,
+}
+
+/// A line of the admin's that is looked after.
+#[derive(Debug, Serialize)]
+pub(crate) struct Adopted {
+    pub(crate) line: String,
+    /// Where it stands in the access file, from 1; none if it is not found there now.
+    pub(crate) line_no: Option<usize>,
+    pub(crate) at: Timestamp,
+    pub(crate) who: String,
+    /// Empty if none was given.
+    pub(crate) reason: String,
+    /// Since when probes find that the peer is mended.
+    pub(crate) mended_since: Option<Timestamp>,
+    /// Whether it is to be taken out.
+    pub(crate) lifting: bool,
 }
 
 /// What counts against the relay: since its last success, and within the window.
@@ -152,6 +173,9 @@ impl Explained {
         for entry in &self.entries {
             row("entry in force", entry.clone());
         }
+        if let Some(adopted) = &self.adopted {
+            row("adopted", adopted.words());
+        }
         for entry in &self.proposed {
             row("shown in dry run", entry.clone());
         }
@@ -217,12 +241,19 @@ impl Explained {
 
     /// What is missing, what can be done, and what happened.
     fn write_end(&self, out: &mut String, style: Style) {
-        let holding: Vec<&Guard> =
-            self.guards.iter().filter(|guard| guard.to_do.is_some()).collect();
         let _infallible = writeln!(out, "until an entry");
         let mut line = |text: String| {
             let _infallible = writeln!(out, "  {text}");
         };
+        let relay = Safe(&self.relay);
+        if let Some(Adopted { mended_since, .. }) = &self.adopted {
+            let mended = mended_since.map_or("", |_| " (the peer is mended)");
+            line(format!(
+                "yours acts, and is looked after; it goes with: trytlsd lift {relay}{mended}"
+            ));
+        } else if let Some(line_text) = &self.adoptable {
+            line(format!("{}; to have it looked after: trytlsd adopt {relay}", Safe(line_text)));
+        }
         if self.entries.is_empty() {
             line(format!("evidence: {}", self.missing));
             match (&self.no_line, self.lines.as_slice()) {
@@ -232,28 +263,52 @@ impl Explained {
         } else {
             line("it has its entry".to_owned());
         }
-        let overruled = self.approved.is_some();
-        let approvable = holding.iter().filter(|guard| guard.to_do == Some(None)).count();
-        for (guard, advice) in holding.iter().filter_map(|g| Some((g, g.to_do??))) {
-            line(format!("{}: {advice}", guard.guard));
-        }
-        if approvable > 0 && approvable == holding.len() && !overruled {
-            let relay = Safe(&self.relay);
-            line(format!("to overrule what holds: trytlsd approve {relay} --reason '…'"));
-        }
-        if self.history.is_empty() {
-            return;
-        }
-        let _infallible = writeln!(out, "what happened");
-        for Happened { at, what, detail } in &self.history {
-            let at = style.faint(format!("{at:.0}"));
-            let _infallible = writeln!(out, "  {at} {what}: {}", Safe(detail));
-        }
+        let argument = relay.to_string();
+        write_to_do(&self.guards, self.approved.is_some(), &argument, out);
+        write_happened(&self.history, out, style);
+    }
+}
+
+/// What can be done about the guards that hold. `argument`: as the commands take whom they are about.
+pub(crate) fn write_to_do(guards: &[Guard], approved: bool, argument: &str, out: &mut String) {
+    let holding: Vec<&Guard> = guards.iter().filter(|guard| guard.to_do.is_some()).collect();
+    let approvable = holding.iter().filter(|guard| guard.to_do == Some(None)).count();
+    for (guard, advice) in holding.iter().filter_map(|g| Some((g, g.to_do??))) {
+        let _infallible = writeln!(out, "  {}: {advice}", guard.guard);
+    }
+    if approvable > 0 && approvable == holding.len() && !approved {
+        let command = format!("trytlsd approve {argument} --reason '…'");
+        let _infallible = writeln!(out, "  to overrule what holds: {command}");
+    }
+}
+
+/// What happened, if anything did.
+pub(crate) fn write_happened(history: &[Happened], out: &mut String, style: Style) {
+    if history.is_empty() {
+        return;
+    }
+    let _infallible = writeln!(out, "what happened");
+    for Happened { at, what, detail } in history {
+        let at = style.faint(format!("{at:.0}"));
+        let _infallible = writeln!(out, "  {at} {what}: {}", Safe(detail));
+    }
+}
+
+impl Adopted {
+    fn words(&self) -> String {
+        let Self { line, line_no, at, who, reason, mended_since, lifting } = self;
+        let line_no = line_no.map_or("not found now".to_owned(), |n| format!("line {n}"));
+        let mended = mended_since.map_or(String::new(), |at| format!("; mended since {at:.0}"));
+        let lifting = if *lifting { "; to be taken out" } else { "" };
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        let (line, who) = (format!("{line:?}"), format!("{who}{reason}"));
+        let (line, who) = (Safe(&line), Safe(&who));
+        format!("{line} ({line_no}), at {at:.0} by {who}{mended}{lifting}")
     }
 }
 
 impl Guard {
-    fn write(&self, out: &mut String, style: Style) {
+    pub(crate) fn write(&self, out: &mut String, style: Style) {
         let says = format!("{:<7}", self.says);
         let says = match self.says {
             "silent" => style.faint(says),

@@ -9,14 +9,12 @@ use access::block;
 use config::Config;
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Error, Happening, Loaded, View};
-use maillog::relay::Relay;
 use policy::fact::{Answer, Sts};
 use policy::state::State;
 
 use crate::beside::Beside;
 use crate::clock;
 use crate::host::Host;
-use crate::output::complain;
 use crate::remembered::Remembered;
 
 /// Happenings that are shown at most.
@@ -30,6 +28,8 @@ pub(crate) struct Glimpse {
     pub(crate) state: State,
     /// The MTA-STS policies that were fetched and hold, by domain.
     pub(crate) policies: Vec<(Box<str>, Sts)>,
+    /// Whether requests wait that may change what is known.
+    pub(crate) waits: bool,
     /// None if there is no ledger yet.
     view: Option<View>,
 }
@@ -41,10 +41,23 @@ impl Glimpse {
     /// # Errors
     /// See [`Glimpse::of_ledger`].
     pub(crate) fn take(config: &Config) -> anyhow::Result<Self> {
+        let host = Host::look(config);
+        let mut glimpse = Self::beside_host(config, &host)?;
+        glimpse.state.set_host(host.known(host.asked(config).as_ref()));
+        Ok(glimpse)
+    }
+
+    /// Looks at the ledger and the access file.
+    ///
+    /// # Errors
+    /// See [`Glimpse::of_ledger`].
+    pub(crate) fn of_ledger_and_access(config: &Config) -> anyhow::Result<Self> {
+        Self::beside_host(config, &Host::look(config))
+    }
+
+    fn beside_host(config: &Config, host: &Host) -> anyhow::Result<Self> {
         let mut glimpse = Self::of_ledger(config)?;
         let state = &mut glimpse.state;
-        let host = Host::look(config);
-        state.set_host(host.known(host.asked(config).as_ref()));
         let access = &config.access.file.0.0;
         match fs::read(access) {
             Ok(text) => {
@@ -79,7 +92,8 @@ impl Glimpse {
         };
         let mut remembered = Remembered::from(loaded);
         let state = remembered.state(config.rules());
-        Ok(Self { state, policies: remembered.policies, view })
+        let waits = !remembered.requests.is_empty();
+        Ok(Self { state, policies: remembered.policies, waits, view })
     }
 
     /// Whether there is a ledger at all.
@@ -87,24 +101,13 @@ impl Glimpse {
         self.view.is_some()
     }
 
-    /// The relay that is meant by what somebody typed; if no log could name it, none, and a complaint.
-    pub(crate) fn relay(&self, typed: &str) -> Option<Relay<'static>> {
-        let name = typed.trim().trim_end_matches('.');
-        let text = self.state.meant_by(name).unwrap_or(name);
-        let relay = Relay::parse(text.as_bytes()).map(Relay::into_owned);
-        if relay.is_none() {
-            complain(format!("{typed:?} is nothing that the log could name as a relay"));
-        }
-        relay
-    }
-
-    /// What happened to the relay lately, the oldest first.
+    /// What happened lately to whom the ledger knows by this name, the oldest first.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(crate) fn history(&self, relay: &Relay<'_>) -> Result<Vec<Happening>, Error> {
+    pub(crate) fn history(&self, name: &str) -> Result<Vec<Happening>, Error> {
         let Some(view) = &self.view else { return Ok(Vec::new()) };
         let since = clock::now().saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
-        view.history(Some(relay.as_str()), since, MOST_HAPPENINGS)
+        view.history(Some(name), since, MOST_HAPPENINGS)
     }
 }

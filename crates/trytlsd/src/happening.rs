@@ -1,5 +1,6 @@
 //! What a change is called: in the daemon's own log, and in the history that the ledger keeps.
 
+mod adoption;
 mod client;
 
 use access::key::Key;
@@ -46,6 +47,7 @@ pub(crate) fn log(change: &Change) {
         Change::Withdrawn(relay, keys, hold) => {
             warn!(%relay, keys = list(keys), reason = %Safe(&hold.to_string()), "withdrawn");
         }
+        Change::Adoption(relay, change) => adoption::log(relay, change),
         Change::Client(address, change) => client::log(*address, change),
         Change::Raised(alarm) => {
             error!("ALARM: {}; nothing is written meanwhile", Safe(&alarm.says))
@@ -106,6 +108,10 @@ pub(crate) fn of(change: &Change, at: Timestamp) -> Option<Happening> {
         Change::Refused(relay, hold, advice) => (relay, "refused", format!("{hold}; {advice}")),
         Change::Withdrawn(relay, keys, hold) => {
             (relay, "withdrawn", format!("{}: {hold}", list(keys)))
+        }
+        Change::Adoption(relay, change) => {
+            let (what, detail) = adoption::words(change);
+            (relay, what, detail)
         }
         Change::Client(address, change) => return client::of(*address, change, at),
         Change::Raised(alarm) => return Some(of_all(at, "alarm", &alarm.says)),

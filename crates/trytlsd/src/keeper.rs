@@ -8,6 +8,7 @@
 
 use std::path::Path;
 
+use access::admins::AdminsLine;
 use access::managed::Managed;
 use access::remedy::Tagged;
 use map_store::{
@@ -114,6 +115,18 @@ impl Keeper {
         report(&applied);
         self.heal();
         Ok(applied)
+    }
+
+    /// Takes a line of the admin's out, on his word, and rebuilds the map.
+    ///
+    /// # Errors
+    /// See [`Error`]; file and map are as before then.
+    pub(crate) fn take_out(&mut self, line: &AdminsLine) -> Result<(), Error> {
+        let applied = self.open()?.take_out(line)?;
+        self.unmended = false;
+        report(&applied);
+        self.heal();
+        Ok(())
     }
 
     /// Looks at file and map, mends the map if it must be, and says what others did to the file, if they did.

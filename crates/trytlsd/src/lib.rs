@@ -3,6 +3,7 @@
 //! This crate wires the house together: config, command line, the daemon's loop. What a line means, when failures become
 //! a decision and how the map is changed is known elsewhere; see docs/ARCHITECTURE.md.
 
+mod adopt;
 mod approve;
 mod asking;
 mod beside;
@@ -14,7 +15,9 @@ mod daemon;
 mod desk;
 mod doctor;
 mod explain;
+mod explain_client;
 mod explained;
+mod explained_client;
 mod finding;
 mod flush;
 mod glimpse;
@@ -41,6 +44,7 @@ mod report;
 mod request;
 mod scan;
 mod service;
+mod subject;
 mod tally;
 mod verdict;
 mod watcher;
@@ -87,6 +91,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Approve(args) => approve::run(&args, &load(args.about.config.as_deref())?),
         Command::Lift(args) => lift::lift(&args, &load(args.about.config.as_deref())?),
         Command::Hold(args) => lift::hold(&args, &load(args.about.config.as_deref())?),
+        Command::Adopt(args) => adopt::run(&args, &load(args.config.as_deref())?),
         Command::Probe(args) => probe::run(&args, &load(args.config.as_deref())?),
         Command::CheckConfig(args) => check::run(&args, &load(args.config.as_deref())?),
         Command::Doctor(args) if args.write_config => doctor::run(&args, Config::default()),

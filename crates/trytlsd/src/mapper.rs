@@ -7,10 +7,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as Orders, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use access::admins::AdminsLine;
 use access::key::Key;
 use access::managed::Managed;
 use access::remedy::Tagged;
+use maillog::relay::Relay;
 use map_store::{Applied, Error, Settings, Skipped};
+use policy::adoption::LineNews;
 use policy::clients::{Became, ClientEdit, ClientNews};
 use policy::input::{Edit, Input, MapState, Proof};
 use tokio::sync::mpsc::Sender;
@@ -43,6 +46,8 @@ pub(crate) enum Order {
     Prove(Wanted),
     /// Change the map for a client.
     EditClient(ClientEdit, u64),
+    /// Take out a line of the admin's, on his word, that is adopted for the relay.
+    TakeOut(Relay<'static>, AdminsLine),
     /// Ask sendmail about the client.
     ProveClient(WantedClient),
 }
@@ -185,17 +190,22 @@ impl Work {
         let mut edits = Vec::new();
         let mut proofs = Vec::new();
         let (mut clients, mut client_proofs) = (Vec::new(), Vec::new());
+        let mut lines = Vec::new();
         for order in orders {
             match order {
                 Order::Armed(armed) => self.keeper.arm(armed),
                 Order::Edit(edit, looks) => edits.push((edit, looks)),
                 Order::Prove(wanted) => proofs.push(wanted),
                 Order::EditClient(edit, looks) => clients.push((edit, looks)),
+                Order::TakeOut(relay, line) => lines.push((relay, line)),
                 Order::ProveClient(wanted) => client_proofs.push(wanted),
             }
         }
         if !edits.is_empty() || !clients.is_empty() {
             self.edit(edits, clients);
+        }
+        for (relay, line) in lines {
+            self.take_out(relay, &line);
         }
         if !proofs.is_empty() {
             self.prove(proofs);
@@ -241,6 +251,20 @@ impl Work {
                 self.answer(Input::Client(news));
             }
         }
+    }
+
+    /// Takes a line of the admin's out, and tells the heart first what the file is now.
+    fn take_out(&mut self, relay: Relay<'static>, line: &AdminsLine) {
+        let news = match self.keeper.take_out(line) {
+            Ok(()) => {
+                let seen = self.keeper.look_anew();
+                self.tell_seen(seen);
+                LineNews::TakenOut
+            }
+            Err(Error::LineStays(stays)) => LineNews::Stays(stays.to_string().into()),
+            Err(error) => LineNews::Failed(error.to_string().into()),
+        };
+        self.answer(Input::Line(relay, news));
     }
 
     /// The edit of a relay, without what it would add if that was decided before the last look; none if nothing is left.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use ledger::{Loaded, Request, StsRow, Success};
+use policy::adoption::Adopted;
 use policy::alarm::Alarm;
 use policy::clients::Client;
 use policy::fact::{Sts, StsMode};
@@ -44,11 +45,16 @@ pub(crate) struct Run {
 /// What the name of a client's row begins with, before its address: a relay's text holds no blank.
 pub(crate) const CLIENT: &str = "client ";
 
+/// What the name of an adoption's row begins with, before its relay.
+pub(crate) const ADOPTED: &str = "adopted ";
+
 /// What the ledger said at the start.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
     pub(crate) relays: Vec<(Box<str>, Saved)>,
     pub(crate) clients: Vec<(Box<str>, Client)>,
+    /// Lines of the admin's that are adopted, by relay.
+    pub(crate) adoptions: Vec<(Box<str>, Adopted)>,
     pub(crate) successes: Vec<(Box<str>, policy::successes::Success)>,
     /// The place in each log, as the reader puts it.
     pub(crate) places: HashMap<String, String>,
@@ -76,6 +82,7 @@ impl Remembered {
         let relays = std::mem::take(&mut self.relays);
         State::restored(rules, relays, std::mem::take(&mut self.successes))
             .with_clients(std::mem::take(&mut self.clients))
+            .with_adoptions(std::mem::take(&mut self.adoptions))
             .with_put_back(self.put_back)
             .with_clock(self.clock)
             .with_alarms(std::mem::take(&mut self.alarms))
@@ -86,11 +93,18 @@ impl From<Loaded> for Remembered {
     fn from(loaded: Loaded) -> Self {
         let mut unreadable = 0;
         let mut relays = Vec::with_capacity(loaded.relays.len());
-        let mut clients = Vec::new();
+        let (mut clients, mut adoptions) = (Vec::new(), Vec::new());
         for (relay, record) in loaded.relays {
             if let Some(address) = relay.strip_prefix(CLIENT) {
                 match serde_json::from_str(&record) {
                     Ok(client) => clients.push((address.into(), client)),
+                    Err(_) => unreadable += 1,
+                }
+                continue;
+            }
+            if let Some(relay) = relay.strip_prefix(ADOPTED) {
+                match serde_json::from_str(&record) {
+                    Ok(adopted) => adoptions.push((relay.into(), adopted)),
                     Err(_) => unreadable += 1,
                 }
                 continue;
@@ -114,6 +128,7 @@ impl From<Loaded> for Remembered {
         Self {
             relays,
             clients,
+            adoptions,
             successes: loaded.successes.into_iter().filter_map(success).collect(),
             places: loaded.places.into_iter().collect(),
             pending: loaded.pending.into_iter().collect(),

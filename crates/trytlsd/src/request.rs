@@ -3,8 +3,11 @@
 //! The command that asks and the daemon that answers are one program, but not always of one age, nor is the file theirs
 //! alone. So both texts are read with care: what is not understood is refused in words, and never guessed at.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use maillog::relay::Relay;
+use policy::adoption::Word;
 use policy::approval::Approval;
 use policy::input::Request;
 use serde::{Deserialize, Serialize};
@@ -22,6 +25,15 @@ pub(crate) enum Wish {
         /// Why.
         reason: String,
     },
+    /// The client may have its entry although a guard speaks.
+    ApproveClient {
+        /// Its address.
+        client: IpAddr,
+        /// Until when, in seconds since 1970.
+        until: i64,
+        /// Why.
+        reason: String,
+    },
     /// The relay's entries go, and it gets none for a time.
     Lift {
         /// The relay as in the log.
@@ -29,6 +41,27 @@ pub(crate) enum Wish {
         /// Until when, in seconds since 1970; none: for the hold-off of the config.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<i64>,
+    },
+    /// The same of a client.
+    LiftClient {
+        /// Its address.
+        client: IpAddr,
+        /// Until when, in seconds since 1970; none: for the hold-off of the config.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+    },
+    /// The line that the admin wrote for the relay is looked after.
+    Adopt {
+        /// The relay as in the log.
+        relay: String,
+        /// Why; empty if he gave no reason.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+    /// It is no more.
+    EndAdoption {
+        /// The relay as in the log.
+        relay: String,
     },
 }
 
@@ -61,23 +94,33 @@ impl Wish {
     /// # Errors
     /// Why it is refused.
     pub(crate) fn into_request(self, who: &str, at: Timestamp) -> Result<Request, Outcome> {
-        let (Self::Approve { relay, .. } | Self::Lift { relay, .. }) = &self;
-        let Some(relay) = Relay::parse(relay.as_bytes()).map(Relay::into_owned) else {
-            return Err(Outcome::refused("the log can name no such relay".to_owned()));
-        };
         let second = |second: i64| u32::try_from(second.max(0)).unwrap_or(u32::MAX);
-        let (until, reason) = match self {
-            Self::Approve { until, reason, .. } => (until, reason),
-            Self::Lift { until, .. } => return Ok(Request::Lift(relay, until.map(second))),
+        let at = second(at.as_second());
+        let approval = |until, reason: String| {
+            let (who, reason) = (who.into(), reason.into());
+            Approval { until: second(until), at, who, reason }.bounded()
         };
-        let approval = Approval {
-            until: second(until),
-            at: second(at.as_second()),
-            who: who.into(),
-            reason: reason.into(),
-        };
-        Ok(Request::Approve(relay, approval.bounded()))
+        Ok(match self {
+            Self::Approve { relay, until, reason } => {
+                Request::Approve(parsed(&relay)?, approval(until, reason))
+            }
+            Self::ApproveClient { client, until, reason } => {
+                Request::ApproveClient(client, approval(until, reason))
+            }
+            Self::Lift { relay, until } => Request::Lift(parsed(&relay)?, until.map(second)),
+            Self::LiftClient { client, until } => Request::LiftClient(client, until.map(second)),
+            Self::Adopt { relay, reason } => {
+                let word = Word { who: who.into(), at, reason: reason.into() };
+                Request::Adopt(parsed(&relay)?, word.bounded())
+            }
+            Self::EndAdoption { relay } => Request::EndAdoption(parsed(&relay)?),
+        })
     }
+}
+
+fn parsed(relay: &str) -> Result<Relay<'static>, Outcome> {
+    let relay = Relay::parse(relay.as_bytes()).map(Relay::into_owned);
+    relay.ok_or_else(|| Outcome::refused("the log can name no such relay".to_owned()))
 }
 
 impl Outcome {
@@ -125,6 +168,8 @@ mod tests {
         check(r#"{"lift":{"relay":"mx.example.org","by":"me"}}"#);
         check(r#"{"approve":{"relay":"mx.example.org","until":1,"reason":"","for":"all"}}"#);
         check(r#"{"approve":{"relay":"","until":1,"reason":""}}"#);
+        check(r#"{"lift-client":{"client":"cl1.ptr.test"}}"#);
+        check(r#"{"adopt":{"relay":"a b\nc"}}"#);
         check(r#"{"approve":{"relay":"a b\nc","until":1,"reason":""}}"#);
     }
 }

@@ -3,10 +3,13 @@
 
 use access::key::Key;
 use access::remedy::Tagged;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::approval::Approval;
 use crate::evidence::Evidence;
 use crate::hold::Hold;
+use crate::moment::{moment, seconds};
 use crate::table::Row;
 
 /// One client.
@@ -28,6 +31,15 @@ pub struct Client {
     /// How its entry stands.
     #[serde(default)]
     pub(crate) standing: Standing,
+    /// An operator's word against the guards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) approved: Option<Box<Approval>>,
+    /// When its entry was last lifted by hand, in seconds since 1970; 0 if it never was.
+    #[serde(default)]
+    pub(crate) lifted_at: u32,
+    /// Until when a lifting by hand holds, in seconds since 1970; 0 if none does.
+    #[serde(default)]
+    pub(crate) lifted_until: u32,
     /// What it is held for, as it was told.
     #[serde(skip)]
     pub(crate) held: Option<Hold>,
@@ -51,8 +63,6 @@ pub enum Standing {
     PuttingBack(Entry),
     /// It is to be taken out.
     Removing(Entry),
-    /// Somebody took it out by hand: it stays out until then, in seconds since 1970.
-    Lifted(u32),
 }
 
 /// An entry `Srv_Features:<key> S`. Saved as a pair.
@@ -60,9 +70,9 @@ pub enum Standing {
 #[serde(try_from = "(String, u32)", into = "(String, u32)")]
 pub struct Entry {
     /// Its key.
-    pub(crate) key: Key,
+    pub key: Key,
     /// When it ends, in seconds since 1970; 0 if it does not.
-    pub(crate) until: u32,
+    pub until: u32,
 }
 
 impl TryFrom<(String, u32)> for Entry {
@@ -100,7 +110,7 @@ impl Standing {
             | Self::Active(entry)
             | Self::Wiped(entry)
             | Self::PuttingBack(entry) => Some(entry),
-            Self::None | Self::Removing(_) | Self::Lifted(_) => None,
+            Self::None | Self::Removing(_) => None,
         }
     }
 
@@ -145,14 +155,29 @@ impl Client {
         self.delivered != 0 || self.worked != 0
     }
 
+    /// An operator's word against the guards, if it holds.
+    pub fn approval(&self, now: Timestamp) -> Option<&Approval> {
+        self.approved.as_deref().filter(|approval| seconds(now) < approval.until)
+    }
+
+    /// Until when it gets no entry, since one was lifted by hand, in seconds since 1970.
+    pub fn lifted_until(&self, now: Timestamp) -> Option<u32> {
+        Some(self.lifted_until).filter(|until| seconds(now) < *until)
+    }
+
+    /// Its PTR name, if sendmail has confirmed it.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Its broken handshakes.
     pub fn evidence(&self) -> &Evidence {
         &self.evidence
     }
 
-    /// Its PTR name, if sendmail has confirmed it. Foreign text.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+    /// When it last handed a message over, and when a handshake with it last succeeded; to the hour.
+    pub fn gets_through(&self) -> [Option<Timestamp>; 2] {
+        [self.delivered, self.worked].map(|second| (second != 0).then(|| moment(second)))
     }
 
     /// How its entry stands.
@@ -167,7 +192,8 @@ impl Client {
 
     /// Whether it must not be forgotten, whatever its age.
     pub fn stays(&self) -> bool {
-        !matches!(self.standing, Standing::None | Standing::Proposed(_))
+        let terms = self.lifted_until != 0 || self.approved.is_some();
+        terms || !matches!(self.standing, Standing::None | Standing::Proposed(_))
     }
 }
 

@@ -9,9 +9,10 @@ use access::lookup::{Entries, Hit, Tag, lookup};
 use jiff::Timestamp;
 
 use super::Client;
+use super::way::weight;
 use crate::evidence::Weight;
 use crate::fact::Answer;
-use crate::guard::quoted;
+use crate::guard::{Guard, Opinion, Says, quoted};
 use crate::hold::Hold;
 use crate::moment::{moment, seconds};
 use crate::ring::HOUR;
@@ -20,21 +21,60 @@ use crate::state::State;
 /// So many known clients must fail within an hour before their share says anything.
 const FEW: usize = 5;
 
-/// The first hold, if there is one.
+/// What every guard is shown.
+struct Case<'a> {
+    state: &'a State,
+    address: IpAddr,
+    client: &'a Client,
+    now: Timestamp,
+}
+
+/// One guard's rule: its hold, if it speaks.
+type Rule = fn(&Case<'_>) -> Option<Hold>;
+
+/// The guards, in their order, with what each says where it is silent.
+const ALL: [(Guard, Rule, &str); 8] = [
+    (Guard::Never, |c| never(c.state, c.address, c.client), "no item covers it"),
+    (Guard::OwnHost, |c| own_host(c.state, c.address, c.client), "it is none of this host's names"),
+    (
+        Guard::AdminSrvFeatures,
+        |c| admins(c.state, c.address, c.client),
+        "no entry of the admin's covers it",
+    ),
+    (Guard::TlsClt, |c| tls_clt(c.state, c.address, c.client), "no TLS is required of it"),
+    (
+        Guard::WorkedLately,
+        |c| worked_lately(c.state, c.client, c.now),
+        "TLS with it has not worked lately",
+    ),
+    (Guard::OwnFault, |c| own_fault(c.state, c.now), "no alarm is raised"),
+    (Guard::WeakEvidence, weak_evidence, "nothing that any network does"),
+    (Guard::Limits, limits, "there is room"),
+];
+
+/// The first hold that no approval overrules, if there is one.
 pub(super) fn against(
     state: &State,
     address: IpAddr,
     client: &Client,
-    weight: Weight,
     now: Timestamp,
 ) -> Option<Hold> {
-    never(state, address, client)
-        .or_else(|| own_host(state, address, client))
-        .or_else(|| admins(state, address, client))
-        .or_else(|| worked_lately(state, client, now))
-        .or_else(|| own_fault(state, now))
-        .or_else(|| weak_evidence(state, weight))
-        .or_else(|| limits(state, now))
+    let case = Case { state, address, client, now };
+    let approved = client.approval(now).is_some();
+    let counts = |hold: &Hold| !approved || hold.overrule(state.host.dane).is_err();
+    ALL.into_iter().find_map(|(_, rule, _)| rule(&case).filter(&counts))
+}
+
+/// The opinions of all guards on a client, in order. They can be asked of one that is no candidate yet, too.
+pub fn judge(state: &State, address: IpAddr, now: Timestamp) -> Vec<Opinion> {
+    let unknown = Client::default();
+    let client = state.clients.get(address).unwrap_or(&unknown);
+    let case = Case { state, address, client, now };
+    let opinion = |(guard, rule, silent): (Guard, Rule, &str)| {
+        let says = rule(&case).map_or_else(|| Says::Silent(silent.to_owned()), Says::Holds);
+        Opinion { guard, says }
+    };
+    ALL.into_iter().map(opinion).collect()
 }
 
 /// What speaks against putting an entry back that others wiped away; none where that is not known.
@@ -43,6 +83,7 @@ pub(super) fn against_return(state: &State, address: IpAddr, client: &Client) ->
         never(state, address, client),
         own_host(state, address, client),
         admins(state, address, client),
+        tls_clt(state, address, client),
     ];
     let known = |hold: &Hold| !matches!(hold, Hold::OwnHostUnknown(_) | Hold::AccessUnknown(_));
     spoken.into_iter().flatten().find(known)
@@ -54,7 +95,8 @@ pub(super) fn against_standing(state: &State, address: IpAddr, client: &Client) 
     if let Some(hold) = never(state, address, client) {
         return Some(hold);
     }
-    admins(state, address, client).filter(|hold| !matches!(hold, Hold::AccessUnknown(_)))
+    let found = admins(state, address, client).or_else(|| tls_clt(state, address, client));
+    found.filter(|hold| !matches!(hold, Hold::AccessUnknown(_)))
 }
 
 fn never(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {
@@ -76,17 +118,20 @@ fn own_host(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {
     }
 }
 
-/// An entry of the admin's, whatever it says, is never merged with ours: it holds. So does one that requires TLS of the
-/// client: not offered any, it could deliver nothing.
+/// An entry of the admin's, whatever it says, is never merged with ours: it holds.
 fn admins(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {
     let entries = match &state.admin {
         Answer::Known(entries) => entries,
         Answer::Unknown(why) => return Some(Hold::AccessUnknown(why.clone())),
         Answer::NotAsked => return None,
     };
-    if let Some(hit) = found(entries, Tag::SrvFeatures, address, client) {
-        return Some(Hold::AdminSrvFeatures(quoted(&hit)));
-    }
+    let hit = found(entries, Tag::SrvFeatures, address, client)?;
+    Some(Hold::AdminSrvFeatures(quoted(&hit)))
+}
+
+/// So does one that requires TLS of the client: not offered any, it could deliver nothing.
+fn tls_clt(state: &State, address: IpAddr, client: &Client) -> Option<Hold> {
+    let Answer::Known(entries) = &state.admin else { return None };
     found(entries, Tag::TlsClt, address, client).map(|hit| Hold::TlsClt(quoted(&hit)))
 }
 
@@ -140,13 +185,15 @@ pub(super) fn own_fault(state: &State, now: Timestamp) -> Option<Hold> {
     })
 }
 
-fn weak_evidence(state: &State, weight: Weight) -> Option<Hold> {
-    let wanted = state.rules.guards.weak_min_span;
+fn weak_evidence(case: &Case<'_>) -> Option<Hold> {
+    let wanted = case.state.rules.guards.weak_min_span;
+    let weight = weight(case.state, case.client, case.now)?;
     let Weight { stuck, span, strong, strong_enough, .. } = weight;
-    let holds = !wanted.is_zero() && !strong_enough && span < wanted;
+    let holds = stuck > 0 && !wanted.is_zero() && !strong_enough && span < wanted;
     holds.then_some(Hold::WeakEvidence { strong, stuck, span, wanted })
 }
 
-fn limits(state: &State, now: Timestamp) -> Option<Hold> {
-    state.limit(1, now)
+fn limits(case: &Case<'_>) -> Option<Hold> {
+    let has_entry = case.client.standing.entry().is_some();
+    if has_entry { None } else { case.state.limit(1, case.now) }
 }

@@ -50,6 +50,10 @@ fn on_answer(
     match became {
         // Tried again within a minute; meanwhile the file may have been looked at anew.
         Became::Failed(_) | Became::Overtaken if back => client.standing = Standing::Wiped(entry),
+        // Lifted meanwhile: what was written goes again.
+        Became::Written if client.lifted_until > seconds(now) => {
+            take_out(state, address, entry, outcome);
+        }
         Became::Written => {
             client.evidence.clear();
             client.held = None;
@@ -124,9 +128,8 @@ fn compare(
     outcome: &mut Outcome,
 ) {
     let until = state.rules.hold_off_until(now);
-    let has_entry = |client: &Client| {
-        !matches!(client.standing, Standing::None | Standing::Proposed(_) | Standing::Lifted(_))
-    };
+    let has_entry =
+        |client: &Client| !matches!(client.standing, Standing::None | Standing::Proposed(_));
     for address in state.clients.which(has_entry) {
         let Some(client) = state.clients.table.get_mut(&text(address)) else { continue };
         let is_there = |entry: &Entry| ours.iter().any(|managed| managed.key == entry.key);
@@ -146,12 +149,17 @@ fn compare(
                     tell(ClientChange::Wiped(entry.tagged()));
                     client.standing = Standing::Wiped(entry);
                 } else {
-                    tell(ClientChange::Lifted(entry.tagged(), until));
-                    client.evidence.clear();
-                    client.standing = Standing::Lifted(until);
+                    tell(ClientChange::Lifted(Some(entry.tagged()), until));
+                    client.standing = Standing::None;
+                    client.lift(until, now);
                 }
             }
             // At the start: what became of an edit that was under way.
+            Standing::Writing(entry) | Standing::PuttingBack(entry)
+                if first && is_there(&entry) && client.lifted_until > seconds(now) =>
+            {
+                take_out(state, address, entry, outcome);
+            }
             Standing::Writing(entry) if first => {
                 let written = is_there(&entry);
                 client.standing = if written { Standing::Active(entry) } else { Standing::None };
@@ -181,7 +189,7 @@ fn adopt(state: &mut State, ours: Vec<Managed>) {
             continue;
         }
         let client = state.clients.table.get_or_insert_with(&text(address), Client::default);
-        if !client.stays() || matches!(client.standing, Standing::Lifted(_)) {
+        if matches!(client.standing, Standing::None | Standing::Proposed(_)) {
             client.seen = client.seen.max(seconds(managed.since));
             let until = managed.until.map_or(0, seconds);
             client.standing = Standing::Active(Entry { key: managed.key, until });

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use access::key::Key;
 use access::managed::Managed;
-use access::remedy::Remedy;
+use access::remedy::{Remedy, Tagged};
 use jiff::Timestamp;
 use maillog::event::{Cause, Client as Logged, What};
 use maillog::relay::is_plain_name;
@@ -98,16 +98,12 @@ pub(super) fn weigh(state: &mut State, address: IpAddr, now: Timestamp, outcome:
     let Some(receiving) = state.rules.receiving.clone() else { return };
     let row = text(address);
     let Some(client) = state.clients.table.get(&row) else { return };
-    let idle = match client.standing {
-        Standing::None => true,
-        Standing::Lifted(until) => seconds(now) >= until,
-        _ => false,
-    };
+    let idle = client.standing == Standing::None && client.lifted_until(now).is_none();
     if !idle || matches!(client.held, Some(Hold::Refuted(_))) {
         return;
     }
-    let mut client = client.clone();
-    let weight = weight(&state.rules, &mut client, receiving.min_span, now);
+    let client = client.clone();
+    let Some(weight) = weight(state, &client, now) else { return };
     if !weight.enough {
         return;
     }
@@ -118,29 +114,37 @@ pub(super) fn weigh(state: &mut State, address: IpAddr, now: Timestamp, outcome:
     if client.held.is_none() {
         outcome.changes.push(Change::Client(address, ClientChange::Candidate(weight)));
     }
-    if let Some(hold) = guard::against(state, address, &client, weight, now) {
+    if let Some(hold) = guard::against(state, address, &client, now) {
         return hold_back(state, address, hold, outcome);
     }
     let until = now.saturating_add(receiving.ttl).unwrap_or(Timestamp::MAX);
     let entry = Entry { key, until: seconds(until) };
     let who = client.name.map_or(String::new(), |name| format!(" ({name})"));
-    let why =
-        format!("{} broken handshakes of a client within {:#}{who}", weight.stuck, weight.span);
+    let by = client.approved.map_or("", |_| ", approved by an operator");
+    let (count, span) = (weight.stuck, weight.span);
+    let why = format!("{count} broken handshakes of a client within {span:#}{who}{by}");
     write(state, address, entry, &why, now, outcome);
 }
 
-/// What counts against it: one that is known by its mail needs no more than a relay, a stranger must have tried for hours.
-fn weight(
-    rules: &Rules,
-    client: &mut Client,
-    min_span: jiff::SignedDuration,
-    now: Timestamp,
-) -> Weight {
-    if client.is_known() {
-        return client.evidence.weigh(rules, now);
-    }
-    let strict = Rules { min_span, ..rules.clone() };
-    client.evidence.weigh(&strict, now)
+/// What counts against it; none while the receiving side is off.
+pub fn weight(state: &State, client: &Client, now: Timestamp) -> Option<Weight> {
+    let rules = rules_for(&state.rules, client)?;
+    Some(client.evidence.clone().weigh(&rules, now))
+}
+
+/// The rules that its count is weighed by: one that is known by its mail needs no more than a relay, a stranger must have
+/// tried for hours. None while the receiving side is off.
+pub fn rules_for(rules: &Rules, client: &Client) -> Option<Rules> {
+    let min_span = rules.receiving.as_ref()?.min_span;
+    let min_span = if client.is_known() { rules.min_span } else { min_span };
+    Some(Rules { min_span, ..rules.clone() })
+}
+
+/// The entry that the client would get; none while the receiving side is off.
+pub fn entry_for(state: &State, address: IpAddr) -> Option<Tagged> {
+    let which = state.rules.receiving.as_ref()?.key;
+    let name = state.clients.get(address).and_then(|client| client.name.as_deref());
+    Some(Tagged::srv_features(key(state, address, name, which)))
 }
 
 /// The key: the address, or a name that sendmail has confirmed and that covers nobody else.
@@ -155,9 +159,9 @@ fn key(state: &State, address: IpAddr, name: Option<&str>, which: ClientKey) -> 
 fn is_anothers(state: &State, address: IpAddr, client: &Client, key: &Key, now: Timestamp) -> bool {
     let Key::Name(_) = key else { return false };
     let row = text(address);
-    let has = |other: &Client| match &other.standing {
-        Standing::Lifted(until) => seconds(now) < *until && other.name == client.name,
-        standing => standing.has(key),
+    let has = |other: &Client| {
+        let lifted = other.lifted_until(now).is_some() && other.name == client.name;
+        lifted || other.standing.has(key)
     };
     state.clients.table.iter().any(|(of, other)| of != row && has(other))
 }
@@ -223,22 +227,19 @@ pub(crate) fn arm(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
     }
 }
 
-/// Time passed: entries end, and what was lifted by hand may come again.
+/// Time passed: entries end.
 pub(crate) fn tick(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
     let second = seconds(now);
-    let waits = |client: &Client| match &client.standing {
+    let over = |client: &Client| match &client.standing {
         Standing::Active(entry) => entry.until != 0 && entry.until <= second,
-        Standing::Lifted(until) => *until <= second,
         _ => false,
     };
-    for address in state.clients.which(waits) {
+    for address in state.clients.which(over) {
         let Some(client) = state.clients.table.get_mut(&text(address)) else { continue };
         if let Standing::Active(entry) = client.standing.clone() {
             let expired = ClientChange::Expired(entry.tagged());
             outcome.changes.push(Change::Client(address, expired));
             take_out(state, address, entry, outcome);
-        } else {
-            client.standing = Standing::None;
         }
     }
 }

@@ -14,6 +14,7 @@ use maillog::event::{
 };
 use maillog::relay::Relay;
 use maillog::stamp::Stamp;
+use policy::adoption::{AdoptionChange, AdoptionEnding, LineNews};
 use policy::clients::{Became, ClientChange, ClientEdit, ClientNews};
 use policy::fact::{Answer, Fact, Ptr, PtrName, Question, Sts, Tlsa};
 use policy::input::{Change, Edit, Effect, Input, Look, MapState};
@@ -175,6 +176,7 @@ impl Story {
                 Change::Over(relay, keys, ending) => {
                     format!("over {relay}: {}: {ending:?}", list(keys))
                 }
+                Change::Adoption(relay, change) => adoption(&relay.to_string(), change),
                 Change::Client(address, change) => client(*address, change, self.now()),
                 Change::Raised(alarm) => format!("alarm: {}", alarm.says),
                 Change::Ended(about) => format!("alarm ended: {about:?}"),
@@ -228,6 +230,17 @@ impl Story {
                     self.told.push(format!("- {entry}"));
                     if !self.map_fails {
                         self.input(Input::Client(ClientNews::Map(address, Became::Removed)));
+                    }
+                }
+                Effect::TakeOut(relay, line) => {
+                    self.told.push(format!("take out {:?}", line.text));
+                    let news = match (self.map_fails, self.dry_run) {
+                        (true, _) => LineNews::Failed("disk full".into()),
+                        (_, true) => LineNews::Withheld,
+                        _ => LineNews::TakenOut,
+                    };
+                    if !self.map_is_slow {
+                        self.input(Input::Line(relay, news));
                     }
                 }
                 Effect::Prove(relay, _) => self.told.push(format!("prove {relay}")),
@@ -314,8 +327,11 @@ fn client(address: IpAddr, change: &ClientChange, now: Timestamp) -> String {
         ClientChange::Proven(proof) => format!("proof {proof:?}"),
         ClientChange::Lifted(entry, until) => {
             let days = (i64::from(*until) - now.as_second()) / 86_400;
+            let entry = entry.as_ref().map_or("nothing".to_owned(), ToString::to_string);
             format!("lifted {entry} for {days} days")
         }
+        ClientChange::Approved(approval) => format!("approved {}", approval.who),
+        ClientChange::Refused(hold, advice) => format!("refused {hold}; {advice}"),
         ClientChange::Replaced(entry) => format!("replaced {entry}"),
         ClientChange::Wiped(entry) => format!("wiped {entry}"),
         ClientChange::PutBack(entry) => format!("put back {entry}"),
@@ -324,6 +340,23 @@ fn client(address: IpAddr, change: &ClientChange, now: Timestamp) -> String {
         ClientChange::Cleared => "cleared".to_owned(),
     };
     format!("client {address}: {what}")
+}
+
+/// What is told of a line of the admin's.
+fn adoption(relay: &str, change: &AdoptionChange) -> String {
+    let what = match change {
+        AdoptionChange::Adopted(line, word) => format!("adopted by {}: {line}", word.who),
+        AdoptionChange::Refused(refusal) => format!("refused: {refusal}"),
+        AdoptionChange::Mended(line) => format!("mended: {line}"),
+        AdoptionChange::TakingOut(line, _) => format!("taking out: {line}"),
+        AdoptionChange::Withheld(line) => format!("withheld: {line}"),
+        AdoptionChange::Stays(why) => format!("stays: {why}"),
+        AdoptionChange::Ended(AdoptionEnding::Lifted(line)) => format!("lifted {line:?}"),
+        AdoptionChange::Ended(AdoptionEnding::Gone(line)) => format!("gone {line:?}"),
+        AdoptionChange::Ended(AdoptionEnding::Changed(line)) => format!("changed: {line}"),
+        AdoptionChange::Ended(AdoptionEnding::OnWord(line)) => format!("ended: {line}"),
+    };
+    format!("adoption {relay}: {what}")
 }
 
 pub(crate) fn list(keys: &[access::key::Key]) -> String {

@@ -2,7 +2,9 @@
 //! together with what it changed. One that a killed daemon had not answered is answered by the next.
 
 use ledger::Request;
-use policy::input::{Change, Input};
+use policy::adoption::{AdoptionChange, AdoptionEnding};
+use policy::clients::ClientChange;
+use policy::input::{Change, Effect, Input};
 use policy::moment::moment;
 
 use super::Daemon;
@@ -11,11 +13,26 @@ use crate::request::{Outcome, Wish};
 
 impl Daemon {
     /// Answers each.
-    pub(super) fn answer_all(&mut self, requests: Vec<Request>) {
+    pub(super) fn answer_all(&mut self, requests: Vec<Request>) -> anyhow::Result<()> {
         for request in requests {
             let outcome = self.answer(&request);
             self.book.answer(request.id, &outcome, clock::now());
+            if self.dry_run {
+                self.withhold_lines()?;
+            }
         }
+        Ok(())
+    }
+
+    /// Before anything is committed: else a start that is no dry run would take the line out, after its lift was refused.
+    fn withhold_lines(&mut self) -> anyhow::Result<()> {
+        for effect in std::mem::take(&mut self.due) {
+            match effect {
+                Effect::TakeOut(relay, line) => self.withhold_line(relay, &line)?,
+                effect => self.due.push_back(effect),
+            }
+        }
+        Ok(())
     }
 
     fn answer(&mut self, request: &Request) -> Outcome {
@@ -28,14 +45,14 @@ impl Daemon {
         let before = self.decided.len();
         self.take(Input::Request(wish), clock::now());
         let decided = self.decided.get(before..).unwrap_or_default();
-        decided.iter().find_map(outcome).unwrap_or_else(|| {
+        decided.iter().find_map(|change| outcome(change, self.dry_run)).unwrap_or_else(|| {
             Outcome::refused("it had ended before it was read, or a later word stands".to_owned())
         })
     }
 }
 
 /// What a change says to whoever asked for it.
-fn outcome(change: &Change) -> Option<Outcome> {
+fn outcome(change: &Change, dry_run: bool) -> Option<Outcome> {
     match change {
         Change::Approved(_, approval) => {
             Some(Outcome::done(format!("approved until {}", moment(approval.until))))
@@ -49,6 +66,43 @@ fn outcome(change: &Change) -> Option<Outcome> {
             Some(Outcome::done(format!("{keys}, and there is to be none until {until}")))
         }
         Change::Refused(_, hold, advice) => Some(Outcome::refused(format!("{hold}; {advice}"))),
+        Change::Client(_, change) => of_client(change),
+        Change::Adoption(_, change) => of_adoption(change, dry_run),
         _ => None,
     }
+}
+
+fn of_client(change: &ClientChange) -> Option<Outcome> {
+    Some(match change {
+        ClientChange::Approved(approval) => {
+            Outcome::done(format!("approved until {}", moment(approval.until)))
+        }
+        ClientChange::Lifted(entry, until) => {
+            let entry = entry.as_ref().map(|entry| format!("{entry} goes"));
+            let entry = entry.as_deref().unwrap_or("it had no entry");
+            Outcome::done(format!("{entry}, and there is to be none until {}", moment(*until)))
+        }
+        ClientChange::Refused(hold, advice) => Outcome::refused(format!("{hold}; {advice}")),
+        _ => return None,
+    })
+}
+
+fn of_adoption(change: &AdoptionChange, dry_run: bool) -> Option<Outcome> {
+    Some(match change {
+        AdoptionChange::Adopted(line, _) => {
+            Outcome::done(format!("{line}; it stays as it is, and the peer is probed"))
+        }
+        AdoptionChange::Refused(refusal) => Outcome::refused(refusal.to_string()),
+        AdoptionChange::TakingOut(line, _) if dry_run => {
+            Outcome::refused(format!("{line}; in dry run it stays, and is only shown"))
+        }
+        AdoptionChange::TakingOut(line, until) => {
+            let until = moment(*until);
+            Outcome::done(format!("{line}; it goes, and there is to be no entry until {until}"))
+        }
+        AdoptionChange::Ended(AdoptionEnding::OnWord(line)) => {
+            Outcome::done(format!("{line}; it stays as it is, and nobody looks after it"))
+        }
+        _ => return None,
+    })
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use ledger::Happening;
+use policy::approval::Approval;
 use policy::clients::ClientChange;
 use policy::moment::moment;
 use tracing::{debug, info, warn};
@@ -21,7 +22,20 @@ pub(super) fn log(client: IpAddr, change: &ClientChange) {
         ClientChange::Proposed(entry) => info!(%client, entry = entry.line(), "proposed"),
         ClientChange::Active(entry) => info!(%client, entry = entry.line(), "active"),
         ClientChange::Proven(proof) => info!(%client, ?proof, "proof"),
-        ClientChange::Lifted(entry, _) => info!(%client, %entry, "lifted by hand; it stays out"),
+        ClientChange::Lifted(Some(entry), _) => {
+            info!(%client, %entry, "lifted by hand; it stays out");
+        }
+        ClientChange::Lifted(None, until) => {
+            info!(%client, until = %moment(*until), "held by hand; it had no entry");
+        }
+        ClientChange::Approved(approval) => {
+            let until = moment(approval.until);
+            let (who, reason) = (Safe(&approval.who), Safe(&approval.reason));
+            info!(%client, %who, %until, %reason, "approved");
+        }
+        ClientChange::Refused(hold, advice) => {
+            warn!(%client, reason = %Safe(&hold.to_string()), "the approval is refused: {advice}");
+        }
         ClientChange::Replaced(entry) => {
             info!(%client, %entry, "the admin's own entry replaces ours");
         }
@@ -52,8 +66,13 @@ pub(super) fn of(client: IpAddr, change: &ClientChange, at: Timestamp) -> Option
         ClientChange::Active(entry) => ("active", entry.to_string()),
         ClientChange::Proven(proof) => ("proof", format!("{proof:?}")),
         ClientChange::Lifted(entry, until) => {
+            let entry = entry.as_ref().map_or("no entry".to_owned(), ToString::to_string);
             ("lifted", format!("{entry} until {}", moment(*until)))
         }
+        ClientChange::Approved(Approval { until, who, reason, .. }) => {
+            ("approved", format!("until {} by {who}: {reason}", moment(*until)))
+        }
+        ClientChange::Refused(hold, advice) => ("refused", format!("{hold}; {advice}")),
         ClientChange::Replaced(entry) => ("replaced", entry.to_string()),
         ClientChange::Wiped(entry) => ("wiped", entry.to_string()),
         ClientChange::PutBack(entry) => ("put-back", entry.to_string()),

@@ -1,5 +1,7 @@
 //! Clients of the receiving side.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use policy::clients::{Client, Standing};
 use policy::moment::moment;
@@ -31,22 +33,23 @@ pub(super) fn clients(state: &State, now: Timestamp) -> Vec<ClientRow> {
     found
 }
 
-fn row(state: &State, address: &str, client: &Client, now: Timestamp) -> Option<ClientRow> {
+fn row(state: &State, address: IpAddr, client: &Client, now: Timestamp) -> Option<ClientRow> {
     let broken = client.evidence().clone().weigh(state.rules(), now).stuck;
     let standing = client.standing();
+    let lifted = client.lifted_until(now);
     let (word, until) = match standing {
+        Standing::None if lifted.is_some() => ("lifted", lifted),
         Standing::None if broken == 0 => return None,
         Standing::None => ("failing", None),
         Standing::Proposed(entry) => ("proposed", entry.until()),
         Standing::Active(entry) => ("active", entry.until()),
-        Standing::Lifted(until) => ("lifted", Some(*until)),
         Standing::Writing(_)
         | Standing::Wiped(_)
         | Standing::PuttingBack(_)
         | Standing::Removing(_) => ("changing", None),
     };
     Some(ClientRow {
-        address: address.to_owned(),
+        address: address.to_string(),
         name: client.name().map(str::to_owned),
         state: word,
         line: standing.entry().map(|entry| entry.tagged().line()),

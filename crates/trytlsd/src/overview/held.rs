@@ -12,7 +12,7 @@ use super::Happened;
 use crate::remembered::CLIENT;
 
 /// All guards, by which a row of the history names its own.
-const GUARDS: [Guard; 13] = [
+const GUARDS: [Guard; 15] = [
     Guard::Never,
     Guard::OwnHost,
     Guard::AdminTryTls,
@@ -25,6 +25,8 @@ const GUARDS: [Guard; 13] = [
     Guard::OwnFault,
     Guard::WeakEvidence,
     Guard::Limits,
+    Guard::AdminSrvFeatures,
+    Guard::TlsClt,
     Guard::FallsBack,
 ];
 
@@ -121,7 +123,9 @@ fn needs_a_person(guard: Option<Guard>) -> bool {
             | Guard::TlsSrv
             | Guard::Dane
             | Guard::MtaSts
-            | Guard::Neighbours,
+            | Guard::Neighbours
+            | Guard::AdminSrvFeatures
+            | Guard::TlsClt,
         )
         | None => true,
         Some(
