@@ -178,7 +178,7 @@ fn reads_keys(text: &[u8]) {
             Key::Name(_) | Key::Bracketed(_) => (key.to_string(), None),
         };
         assert!(would_match(&key, &name, address), "{key}");
-        let line = access::managed::line(&key).into_bytes();
+        let line = access::remedy::Tagged::try_tls(key.clone()).line().into_bytes();
         let read: Vec<_> = records(&line).map(|record| record.kind).collect();
         let [Kind::Entry { value: b"NO", .. }] = read.as_slice() else { panic!("{read:?}") };
     }

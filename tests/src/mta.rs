@@ -79,6 +79,12 @@ impl Mta {
         Self { fallback_to_clear: true, ..self }
     }
 
+    /// With ``FEATURE(`tls_session_features')``: `TLS_Clt_features:` entries are looked up.
+    #[must_use]
+    pub fn session_features(self) -> Self {
+        self.m4("FEATURE(`tls_session_features')dnl")
+    }
+
     /// `Timeout.starttls` in seconds, 4 unless told.
     #[must_use]
     pub fn starttls_timeout(self, seconds: u32) -> Self {

@@ -152,10 +152,10 @@ impl Entries {
         keys.filter_map(|key| std::str::from_utf8(key).ok()?.parse().ok())
     }
 
-    /// Whether a line under `Try_TLS:` or `TLS_Srv:` speaks of a host below the name (lower case).
+    /// Whether a line under `Try_TLS:`, `TLS_Srv:` or `TLS_Clt_features:` speaks of a host below the name (lower case).
     pub fn any_below(&self, name: &str) -> bool {
         let below = format!(".{name}");
-        let tags = [Tag::TryTls, Tag::TlsSrv];
+        let tags = [Tag::TryTls, Tag::TlsSrv, Tag::TlsCltFeatures];
         self.by_key.keys().filter_map(|key| std::str::from_utf8(key).ok()).any(|key| {
             let rest = tags.iter().find_map(|tag| key.strip_prefix(tag.prefix()));
             rest.is_some_and(|rest| rest.trim_matches(['[', ']']).ends_with(&below))

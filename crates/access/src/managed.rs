@@ -33,8 +33,3 @@ impl Managed {
         self.tagged().line()
     }
 }
-
-/// The line of the access file that turns TLS off for the key: a tab, `NO`, nothing after it.
-pub fn line(key: &Key) -> String {
-    Tagged::try_tls(key.clone()).line()
-}

@@ -5,6 +5,7 @@
 //! a client stand for that of a relay at the same address.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::key::{Invalid, Key};
@@ -87,6 +88,19 @@ impl Tagged {
         Self { remedy: Remedy::SrvFeatures, key }
     }
 
+    /// The address that it acts on; none if it acts by name.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.key.address()
+    }
+
+    /// As short as it can be told: without the tag where that is `Try_TLS:`, as [`FromStr`] reads it.
+    pub fn brief(&self) -> String {
+        match self.remedy {
+            Remedy::TryTls => self.key.to_string(),
+            Remedy::TlsCltFeatures | Remedy::SrvFeatures => self.to_string(),
+        }
+    }
+
     /// Tag and key as the map holds them: makemap folds ASCII letters.
     pub fn folded(&self) -> String {
         self.to_string().to_ascii_lowercase()
@@ -130,6 +144,9 @@ mod tests {
         let check = |text: &str, expect: &str| {
             let got = text.parse::<Tagged>().map_or("invalid".to_owned(), |t| t.line());
             assert_eq!(got, expect, "{text}");
+            if let Ok(read) = text.parse::<Tagged>() {
+                assert_eq!(read.brief().parse(), Ok(read), "{text}");
+            }
         };
         check("Try_TLS:mx.example.org", "Try_TLS:mx.example.org\tNO");
         check("srv_features:192.0.2.1", "Srv_Features:192.0.2.1\tS");

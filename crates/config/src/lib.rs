@@ -24,7 +24,7 @@ pub use self::section::{Setting, Shown};
 pub use self::span::Span;
 use self::values::{Absolute, Address, Optional, Paths, Server, Share, Text, Within, loopback};
 pub use self::values::{
-    DnssecChoice, FlushWay, KeyChoice, LogSource, MapType, ProveWay, RebuildWay,
+    DnssecChoice, FlushWay, KeyChoice, LogSource, MapType, ProveWay, RebuildWay, RemedyChoice,
 };
 
 /// Where the config is if nothing else is said.
@@ -130,6 +130,8 @@ section!(
     ttl: Span = Span::seconds(30 * 86_400),
     /// The time between two probes of a peer with an entry, at first.
     probe_every: Span = Span::seconds(86_400),
+    /// What a new entry does.
+    remedy: RemedyChoice = RemedyChoice::TryTls,
     /// An entry that sendmail has not used for so long is lifted.
     unused_after: Span = Span::seconds(14 * 86_400),
 });
@@ -397,6 +399,7 @@ impl Config {
             min_span: self.policy.min_span.0,
             never: NeverList(self.policy.never.iter().map(|item| item.0.clone()).collect()),
             key: (*self.access.key).into(),
+            remedy: (*self.entry.remedy).into(),
             hold_off: self.policy.hold_off.0,
             put_back_every: self.access.put_back_every.0,
             max_relays: usize::try_from(self.policy.max_relays.0).unwrap_or(usize::MAX),
@@ -405,6 +408,7 @@ impl Config {
                 ttl: self.entry.ttl.0,
                 probe_every: self.entry.probe_every.0,
                 unused_after: self.entry.unused_after.0,
+                ..rules::Life::default()
             },
             guards: rules::Guards {
                 weak_min_span: self.guards.weak_min_span.0,

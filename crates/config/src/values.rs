@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use policy::never::NeverItem;
+use policy::remedy::RelayRemedy;
 use policy::rules::KeyMode;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -53,6 +54,25 @@ impl From<KeyChoice> for KeyMode {
             KeyChoice::Name => Self::Name,
             KeyChoice::Ptr => Self::Ptr,
             KeyChoice::Ip => Self::Ip,
+        }
+    }
+}
+
+/// `[entry] remedy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemedyChoice {
+    /// `Try_TLS:<key> NO`: no TLS with the relay.
+    TryTls,
+    /// `TLS_Clt_features:<key> flags=C`: TLS is tried, and mail goes in clear after a broken handshake.
+    Fallback,
+}
+
+impl From<RemedyChoice> for RelayRemedy {
+    fn from(choice: RemedyChoice) -> Self {
+        match choice {
+            RemedyChoice::TryTls => Self::TryTls,
+            RemedyChoice::Fallback => Self::Fallback,
         }
     }
 }

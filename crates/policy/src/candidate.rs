@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use access::key::Key;
+use access::remedy::Tagged;
 use jiff::Timestamp;
 use maillog::relay::Relay;
 
@@ -139,18 +139,20 @@ fn decide(
     outcome.effects.push(Effect::Edit(Edit { relay, add, remove: Vec::new() }));
 }
 
-/// The keys that would be written for the relay.
+/// The entries that would be written for the relay, by what they are known by.
 ///
 /// # Errors
 /// The hold that says why none can be.
-pub fn keys_for(state: &State, relay: &Relay<'_>, asked: &Asked) -> Result<Vec<Key>, Hold> {
-    let by_address = |record: &Record| record.keys().any(|key| matches!(key, Key::Address(_)));
+pub fn keys_for(state: &State, relay: &Relay<'_>, asked: &Asked) -> Result<Vec<Tagged>, Hold> {
+    let by_address = |record: &Record| record.keys().any(|key| key.address().is_some());
     let located = asked.located();
     let mode = match state.relays.get(relay.as_str()) {
         Some(record) if by_address(record) && !located.is_empty() => KeyMode::Ip,
         _ => state.rules.key,
     };
-    choice::keys(mode, relay, &located, |name| state.covers_others(name))
+    let keys = choice::keys(mode, relay, &located, |name| state.covers_others(name))?;
+    let remedy = state.remedy_for(relay);
+    Ok(keys.into_iter().map(|key| remedy.entry(key)).collect())
 }
 
 pub(crate) fn hold_back(

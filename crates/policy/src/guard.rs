@@ -15,7 +15,7 @@ pub(crate) use self::words::quoted;
 use std::fmt;
 use std::net::IpAddr;
 
-use access::key::Key;
+use access::remedy::Tagged;
 use jiff::{SignedDuration, Timestamp};
 use maillog::relay::Relay;
 
@@ -24,6 +24,7 @@ use crate::candidate::keys_for;
 use crate::evidence::Weight;
 use crate::hold::Hold;
 use crate::record::Record;
+use crate::remedy::RelayRemedy;
 use crate::state::State;
 
 /// The guards, in their order.
@@ -33,7 +34,7 @@ pub enum Guard {
     Never,
     /// `$j` and class w.
     OwnHost,
-    /// An entry `Try_TLS:` of the admin's own.
+    /// An entry of the admin's own, under `Try_TLS:` or the tag that ours would have.
     AdminTryTls,
     /// `TLS_Rcpt:`, with which the mail would bounce.
     TlsRcpt,
@@ -53,7 +54,7 @@ pub enum Guard {
     WeakEvidence,
     /// Entries in force, and new ones in an hour.
     Limits,
-    /// `TLSFallbacktoClear`.
+    /// `TLSFallbacktoClear`, or none for one relay where our entry needs it.
     FallsBack,
     /// Of clients: an entry `Srv_Features:` of the admin's own.
     AdminSrvFeatures,
@@ -117,7 +118,8 @@ impl Case<'_> {
     /// The addresses at which mail was stuck, or where entries act.
     fn addresses(&self) -> Vec<IpAddr> {
         let mut all = self.record().map(|record| record.evidence.addresses()).unwrap_or_default();
-        let active = self.record().map_or(&[][..], Record::active).iter().filter_map(Key::address);
+        let active =
+            self.record().map_or(&[][..], Record::active).iter().filter_map(Tagged::address);
         for address in self.asked.addresses().chain(active) {
             if !all.contains(&address) {
                 all.push(address);
@@ -131,6 +133,11 @@ impl Case<'_> {
         self.record().is_some_and(Record::is_decided)
     }
 
+    /// What its entries do, or would do.
+    fn remedy(&self) -> RelayRemedy {
+        self.state.remedy_for(self.relay)
+    }
+
     /// Whether an entry of its was lifted lately, and TLS itself has broken since.
     fn relapses(&self) -> bool {
         let weight = self.weight();
@@ -138,7 +145,7 @@ impl Case<'_> {
     }
 
     /// The keys that would be written for the relay and are not in force; none where none can be chosen.
-    fn new_keys(&self) -> Vec<Key> {
+    fn new_keys(&self) -> Vec<Tagged> {
         let mut keys = keys_for(self.state, self.relay, self.asked).unwrap_or_default();
         let in_force = self.record().map_or(&[][..], Record::active);
         keys.retain(|key| !in_force.contains(key));

@@ -40,6 +40,9 @@ pub enum Hold {
         "it has recipients whose domains are not known, and the access file has TLS_Rcpt: entries ({0})"
     )]
     TlsRcptUnknown(Line),
+    /// The admin has an entry with options of TLS that covers the relay; ours would hide it, or be hidden.
+    #[error("the admin's own TLS_Clt_features: entry covers it: {0}")]
+    AdminCltFeatures(Line),
     /// The admin requires TLS of the relay: with Try_TLS the mail would be deferred all the same.
     #[error("TLS is required of it: {0}")]
     TlsSrv(Line),
@@ -157,6 +160,14 @@ pub enum Hold {
     /// sendmail goes on in clear by itself.
     #[error("TLSFallbacktoClear is on: sendmail goes on in clear by itself")]
     FallsBack,
+    /// The remedy is one that this sendmail does not know.
+    #[error("sendmail cannot fall back for one relay: {0}")]
+    NoFallback(Box<str>),
+    /// sendmail does not fall back for what the relay says in words.
+    #[error(
+        "it said in words that its STARTTLS is broken; sendmail falls back only after a broken handshake"
+    )]
+    NoFallbackForReply,
     /// An MX record may hold anything; such a text is never a key.
     #[error("the relay is no plain host name")]
     NotAPlainName,
@@ -259,7 +270,10 @@ impl Hold {
         Some(match self {
             Self::Never(_) => Guard::Never,
             Self::OwnHost(_) | Self::OwnHostUnknown(_) => Guard::OwnHost,
-            Self::AdminTryTls(_) | Self::AccessUnknown(_) | Self::Admins(_) => Guard::AdminTryTls,
+            Self::AdminTryTls(_)
+            | Self::AdminCltFeatures(_)
+            | Self::AccessUnknown(_)
+            | Self::Admins(_) => Guard::AdminTryTls,
             Self::AdminSrvFeatures(_) => Guard::AdminSrvFeatures,
             Self::TlsRcpt { .. } | Self::TlsRcptUnknown(_) => Guard::TlsRcpt,
             Self::TlsSrv(_) => Guard::TlsSrv,
@@ -274,8 +288,9 @@ impl Hold {
             Self::OwnFault(_) => Guard::OwnFault,
             Self::WeakEvidence { .. } => Guard::WeakEvidence,
             Self::EntriesLimit(..) | Self::HourLimit(..) => Guard::Limits,
-            Self::FallsBack => Guard::FallsBack,
-            Self::NotAPlainName
+            Self::FallsBack | Self::NoFallback(_) => Guard::FallsBack,
+            Self::NoFallbackForReply
+            | Self::NotAPlainName
             | Self::NameTooBroad
             | Self::NoAddress
             | Self::NoPtr(_)
@@ -311,7 +326,10 @@ impl Hold {
             Self::TlsClt(_) => {
                 "with TLS_Clt: its mail would be refused; take that line out, or have the other side mend its TLS"
             }
-            Self::AdminTryTls(_) | Self::AdminSrvFeatures(_) | Self::Admins(_) => {
+            Self::AdminTryTls(_)
+            | Self::AdminCltFeatures(_)
+            | Self::AdminSrvFeatures(_)
+            | Self::Admins(_) => {
                 "an entry of yours covers it, and the first match wins; change that line"
             }
             Self::ReceivingOff => {
@@ -319,6 +337,9 @@ impl Hold {
             }
             Self::Never(_) => "take it off the never-list ([policy] never) and reload",
             Self::OwnHost(_) => "mail of this host to itself needs no entry; look at what loops",
+            Self::NoFallback(_) | Self::NoFallbackForReply => {
+                "an entry that lets sendmail fall back would do nothing here; set [entry] remedy = \"try_tls\""
+            }
             Self::FallsBack => "sendmail falls back by itself; there is nothing to do",
             Self::NotAPlainName
             | Self::NoAddress

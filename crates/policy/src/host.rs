@@ -16,11 +16,15 @@ pub struct Host {
     /// `O DANE`: sendmail itself looks TLSA records up. A Try_TLS entry then makes the mail bounce (8.18) or go past DANE
     /// (before).
     pub dane: bool,
+    /// Why sendmail cannot be told to fall back for one relay (`TLS_Clt_features:<key> flags=C`); none if it can, or if that is
+    /// not known.
+    pub no_fallback: Option<Box<str>>,
 }
 
 impl Host {
     /// A host of which nothing was asked: for old logs that are read elsewhere.
-    pub const NOT_ASKED: Self = Self { own: Answer::NotAsked, falls_back: false, dane: false };
+    pub const NOT_ASKED: Self =
+        Self { own: Answer::NotAsked, falls_back: false, dane: false, no_fallback: None };
 
     /// Whether the relay is this host. An address literal is none of its names: loopback and other addresses are the
     /// never-list's.

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use access::admins::AdminsLine;
-use access::key::Key;
 use access::lookup::Entries;
 use access::managed::Managed;
+use access::remedy::Tagged;
 use maillog::event::Event;
 use maillog::relay::Relay;
 
@@ -17,6 +17,7 @@ use crate::evidence::Weight;
 use crate::fact::{Fact, Question};
 use crate::hold::Hold;
 use crate::life::Probed;
+use crate::remedy::RelayRemedy;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -62,29 +63,29 @@ pub enum MapState {
     /// The access file after others changed it.
     Seen(Look),
     /// The relay's keys are in the file and in the map.
-    Written(Relay<'static>, Vec<Key>),
+    Written(Relay<'static>, Vec<Tagged>),
     /// The relay's keys are in neither any more.
-    Removed(Relay<'static>, Vec<Key>),
+    Removed(Relay<'static>, Vec<Tagged>),
     /// Dry run: they were shown and not written.
-    Withheld(Relay<'static>, Vec<Key>),
+    Withheld(Relay<'static>, Vec<Tagged>),
     /// The admin has entries of his own for these keys that say otherwise; says which.
-    Contradicted(Relay<'static>, Vec<Key>, Box<str>),
+    Contradicted(Relay<'static>, Vec<Tagged>, Box<str>),
     /// The access file was changed by others since it was last looked at; it is as they left it.
-    Overtaken(Relay<'static>, Vec<Key>),
+    Overtaken(Relay<'static>, Vec<Tagged>),
     /// They could not be written, or not be taken out; file and map are as before.
-    Failed(Relay<'static>, Vec<Key>, Box<str>),
+    Failed(Relay<'static>, Vec<Tagged>, Box<str>),
 }
 
 /// The outcome of a proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// sendmail does not try TLS with the relay.
+    /// sendmail acts on the entries: it does not try TLS with the relay, or falls back.
     Matches,
     /// sendmail was not asked or did not answer; the keys were read back from the map.
     ReadBack,
     /// Nobody could say: the map is rebuilt by others, later.
     NotYet,
-    /// sendmail was asked and still tries TLS.
+    /// sendmail was asked and does not act on them.
     Refuted(Box<str>),
 }
 
@@ -124,8 +125,8 @@ pub enum Effect {
     Probe(Relay<'static>, Vec<IpAddr>, u32),
     /// Have these messages delivered, by queue id: the way to the relay is free.
     Flush(Relay<'static>, Vec<Box<str>>),
-    /// Ask sendmail whether it acts on the entries of the relay, at each address.
-    Prove(Relay<'static>, Vec<Option<IpAddr>>),
+    /// Ask sendmail whether it acts on the entries of the relay, which do that, at each address.
+    Prove(Relay<'static>, RelayRemedy, Vec<Option<IpAddr>>),
     /// Take a line of the admin's out, on an operator's word: it is adopted for the relay.
     TakeOut(Relay<'static>, AdminsLine),
     /// Change the map for a client.
@@ -142,7 +143,7 @@ pub struct Edit {
     /// Entries to add.
     pub add: Vec<Managed>,
     /// Keys to take out.
-    pub remove: Vec<Key>,
+    pub remove: Vec<Tagged>,
 }
 
 /// Why entries are taken out.
@@ -154,6 +155,10 @@ pub enum Ending {
     Unused,
     /// Their time has ended, and nobody answers there.
     Unreachable,
+    /// Of entries that let sendmail fall back: no handshake and no probe broke for a week, and the last probe was good.
+    Quiet,
+    /// Of the same: sendmail cannot fall back any more.
+    NoFallback,
 }
 
 /// Something that is so from now on.
@@ -164,25 +169,25 @@ pub enum Change {
     /// A guard speaks.
     Held(Relay<'static>, Hold),
     /// Dry run: these keys would be written.
-    Proposed(Relay<'static>, Vec<Key>),
+    Proposed(Relay<'static>, Vec<Tagged>),
     /// These keys are in force.
-    Active(Relay<'static>, Vec<Key>),
+    Active(Relay<'static>, Vec<Tagged>),
     /// What the proof said.
     Proven(Relay<'static>, Proof),
     /// A probe was answered.
     Probed(Relay<'static>, Probed),
     /// The entries stand for another term: until then, in seconds since 1970.
-    Renewed(Relay<'static>, Vec<Key>, u32),
+    Renewed(Relay<'static>, Vec<Tagged>, u32),
     /// The entries are taken out, for nobody needs them any more.
-    Over(Relay<'static>, Vec<Key>, Ending),
+    Over(Relay<'static>, Vec<Tagged>, Ending),
     /// Somebody took entries of ours out: they stay out until then, in seconds since 1970.
-    Lifted(Relay<'static>, Vec<Key>, u32),
+    Lifted(Relay<'static>, Vec<Tagged>, u32),
     /// The admin has written entries of his own for these keys: ours are not needed.
-    Replaced(Relay<'static>, Vec<Key>),
+    Replaced(Relay<'static>, Vec<Tagged>),
     /// Others rewrote the file and our block with it: the relay's keys are to be put back.
-    Wiped(Relay<'static>, Vec<Key>),
+    Wiped(Relay<'static>, Vec<Tagged>),
     /// They are in force again.
-    PutBack(Relay<'static>, Vec<Key>),
+    PutBack(Relay<'static>, Vec<Tagged>),
     /// TLS worked: what was counted against the relay is void.
     Cleared(Relay<'static>),
     /// An operator overrules what holds the relay back.
@@ -190,7 +195,7 @@ pub enum Change {
     /// He may not, and is told what to change instead.
     Refused(Relay<'static>, Hold, &'static str),
     /// Entries that were in force are taken out, since TLS must not be off.
-    Withdrawn(Relay<'static>, Vec<Key>, Hold),
+    Withdrawn(Relay<'static>, Vec<Tagged>, Hold),
     /// A line of the admin's that is adopted for the relay, or was to be.
     Adoption(Relay<'static>, AdoptionChange),
     /// A client of ours, by address.

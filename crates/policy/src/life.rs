@@ -3,7 +3,9 @@
 //! An entry lives only as long as the fault does. The peer is probed once in [`rules::Life::probe_every`], less
 //! often while it stays broken, and never by the clock of all others: each probe is moved by up to a tenth of the time,
 //! by the relay's name. Two good probes in a row, an hour apart at most, and the entry goes. At the end of its time it is
-//! renewed if a probe finds the peer broken and no guard speaks by then, and dropped if nobody can reach it.
+//! renewed if a probe finds the peer broken and no guard speaks by then, and dropped if nobody can reach it. An entry that
+//! lets sendmail fall back has no such time, for it heals by itself. It goes once neither a probe nor sendmail has found the
+//! peer broken for a week, so that the map stays clean; a peer that breaks and mends each day keeps its.
 //!
 //! **What an attacker could try.** Who sits on the way fails probes too, and keeps an entry alive; that is told with each
 //! renewal. Who lets two probes through has the entry taken out, which only turns TLS on.
@@ -44,6 +46,9 @@ pub struct Life {
     /// The last probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<(u32, Probed)>,
+    /// When the peer was last found broken, by a probe or by sendmail; 0 if it never was.
+    #[serde(default)]
+    broken: u32,
     /// When sendmail last used one of them; 0 if it never did.
     #[serde(default)]
     pub used: u32,
@@ -87,8 +92,10 @@ pub(crate) enum Next {
     Renew,
     /// Good twice in a row.
     Lift,
-    /// Unreachable at the end of its time.
+    /// Unreachable at the end of its time, or after as long.
     Drop,
+    /// Good, and not found broken for as long as the rules want.
+    Quiet,
 }
 
 impl Life {
@@ -104,6 +111,7 @@ impl Life {
             good: 0,
             asked: None,
             last: None,
+            broken: 0,
             used: 0,
             hits: 0,
             sent: 0,
@@ -136,17 +144,30 @@ impl Life {
     }
 
     /// Takes the outcome of the probe whose answer is waited for.
-    pub(crate) fn probed(&mut self, relay: &str, probed: Probed, now: u32) -> Next {
+    pub(crate) fn probed(
+        &mut self,
+        rules: &rules::Life,
+        relay: &str,
+        probed: Probed,
+        now: u32,
+    ) -> Next {
         self.asked = None;
         let ended = now >= self.until;
+        let quiet_for = seconds_of(rules.quiet_for);
+        let quiet = quiet_for > 0 && now.saturating_sub(self.broken.max(self.since)) >= quiet_for;
         let next = match &probed {
             Probed::Good => {
                 self.good = self.good.saturating_add(1);
-                self.plan(relay, self.interval.min(AGAIN), now);
-                if self.good >= 2 { Next::Lift } else { Next::Stay }
+                let again = if quiet_for > 0 { self.interval } else { self.interval.min(AGAIN) };
+                self.plan(relay, again, now);
+                match quiet_for {
+                    0 if self.good >= 2 => Next::Lift,
+                    _ if quiet => Next::Quiet,
+                    _ => Next::Stay,
+                }
             }
             Probed::Broken { .. } => {
-                self.good = 0;
+                self.broke(now);
                 self.plan(relay, self.pace, now);
                 let slowest = self.interval.saturating_mul(SLOWEST);
                 self.pace = self.pace.saturating_add(self.pace / 2).min(slowest);
@@ -155,7 +176,7 @@ impl Life {
             Probed::Unreached => {
                 self.good = 0;
                 self.plan(relay, self.interval, now);
-                if ended { Next::Drop } else { Next::Stay }
+                if ended || quiet { Next::Drop } else { Next::Stay }
             }
         };
         self.last = Some((now, probed));
@@ -185,6 +206,12 @@ impl Life {
         self.hits = self.hits.saturating_add(1);
     }
 
+    /// The peer is broken.
+    pub(crate) fn broke(&mut self, now: u32) {
+        self.good = 0;
+        self.broken = self.broken.max(now);
+    }
+
     /// A delivery for which an entry was used has ended.
     pub(crate) fn freed(&mut self, end: End) {
         let count = match end {
@@ -208,7 +235,7 @@ impl Life {
                 *moment = u32::try_from((i64::from(*moment) + by).max(1)).unwrap_or(u32::MAX - 1);
             }
         };
-        [&mut self.since, &mut self.until, &mut self.next, &mut self.used]
+        [&mut self.since, &mut self.until, &mut self.next, &mut self.used, &mut self.broken]
             .into_iter()
             .for_each(shift);
     }
@@ -260,7 +287,7 @@ mod tests {
         let rules = rules::Life::default();
         let mut life = Life::begin(&rules, MX, None, 1000);
         assert!(!life.is_due(1000 + DAY / 2) && life.is_due(1000 + 2 * DAY));
-        let mut tell = |probed, now| life.probed(MX, probed, now);
+        let mut tell = |probed, now| life.probed(&rules, MX, probed, now);
         assert_eq!(tell(Probed::Good, DAY), Next::Stay);
         assert_eq!(tell(broken(), 2 * DAY), Next::Stay);
         assert_eq!(tell(Probed::Good, 3 * DAY), Next::Stay);
@@ -274,7 +301,7 @@ mod tests {
         let rules = rules::Life::default();
         let end = |probed| {
             let mut life = Life::begin(&rules, MX, None, 0);
-            let next = life.probed(MX, probed, 30 * DAY);
+            let next = life.probed(&rules, MX, probed, 30 * DAY);
             (next, life.until)
         };
         assert_eq!(end(broken()), (Next::Renew, 30 * DAY));
@@ -308,9 +335,9 @@ mod tests {
                 let now = life.next;
                 life.probing(now);
                 let probed = [Probed::Good, broken(), Probed::Unreached][usize::from(kind)].clone();
-                let next = life.probed(&relay, probed, now);
+                let next = life.probed(&rules, &relay, probed, now);
                 match next {
-                    Next::Lift | Next::Drop => break,
+                    Next::Lift | Next::Drop | Next::Quiet => break,
                     Next::Renew => life.renew(&rules, &relay, now),
                     Next::Stay => {}
                 }

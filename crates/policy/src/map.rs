@@ -9,7 +9,7 @@
 //! - the block is gone and the rest was rewritten too: configuration management did it, without meaning us. The block is
 //!   put back, not more often than the rules allow.
 
-use access::key::Key;
+use access::remedy::Tagged;
 use jiff::Timestamp;
 use maillog::relay::Relay;
 
@@ -22,6 +22,7 @@ use crate::life::Life;
 use crate::moment::seconds;
 use crate::probation::Probation;
 use crate::record::{Record, Work};
+use crate::remedy::RelayRemedy;
 use crate::rules::Rules;
 use crate::state::State;
 use crate::step::{Outcome, managed};
@@ -56,7 +57,7 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
             settle(record, &keys);
             let standing = record.standing();
             // What is in force and should have been renewed stays as it is.
-            let new: Vec<Key> =
+            let new: Vec<Tagged> =
                 keys.into_iter().filter(|key| !standing.active.contains(key)).collect();
             if new.is_empty() {
                 return;
@@ -100,7 +101,7 @@ fn weigh_anew(state: &mut State, relay: &Relay<'_>, now: Timestamp, outcome: &mu
 fn written(
     state: &mut State,
     relay: Relay<'static>,
-    keys: Vec<Key>,
+    keys: Vec<Tagged>,
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
@@ -138,33 +139,35 @@ fn in_force(
     record: &mut Record,
     rules: &Rules,
     relay: Relay<'static>,
-    keys: Vec<Key>,
+    keys: Vec<Tagged>,
     now: Timestamp,
     outcome: &mut Outcome,
 ) -> usize {
+    let remedy = keys.iter().find_map(RelayRemedy::of).unwrap_or_default();
+    let rules = rules.life.of(remedy);
     let standing = record.standing();
     standing.begin(now);
     standing.told = None;
     standing.proposed.retain(|key| !keys.contains(key));
-    let (back, new): (Vec<Key>, Vec<Key>) =
+    let (back, new): (Vec<Tagged>, Vec<Tagged>) =
         keys.iter().cloned().partition(|key| standing.wiped.contains(key));
     standing.wiped.retain(|key| !keys.contains(key));
-    let new: Vec<Key> = new.into_iter().filter(|key| !standing.active.contains(key)).collect();
+    let new: Vec<Tagged> = new.into_iter().filter(|key| !standing.active.contains(key)).collect();
     let unknown = keys.iter().filter(|key| !standing.active.contains(key)).cloned();
-    let unknown: Vec<Key> = unknown.collect();
+    let unknown: Vec<Tagged> = unknown.collect();
     standing.active.extend(unknown);
     let relapse = standing.probation.take().map(|probation| probation.interval);
-    let begin = || Box::new(Life::begin(&rules.life, relay.as_str(), relapse, seconds(now)));
+    let begin = || Box::new(Life::begin(&rules, relay.as_str(), relapse, seconds(now)));
     let life = standing.life.get_or_insert_with(begin);
     standing.probes = None;
     if back.is_empty() && new.is_empty() {
         // Sendmail finds what it found before.
-        life.renew(&rules.life, relay.as_str(), seconds(now));
+        life.renew(&rules, relay.as_str(), seconds(now));
         outcome.changes.push(Change::Renewed(relay, keys, life.until));
         return 0;
     }
     // A name has its effect whatever the address.
-    let at = keys.iter().map(Key::address).collect();
+    let at = keys.iter().map(Tagged::address).collect();
     let made = new.len();
     if !back.is_empty() {
         outcome.changes.push(Change::PutBack(relay.clone(), back));
@@ -172,7 +175,7 @@ fn in_force(
     if !new.is_empty() {
         outcome.changes.push(Change::Active(relay.clone(), new));
     }
-    outcome.effects.push(Effect::Prove(relay, at));
+    outcome.effects.push(Effect::Prove(relay, remedy, at));
     made
 }
 
@@ -192,7 +195,8 @@ pub(crate) fn over(
     standing.wiped.clear();
     (standing.since, standing.told) = (0, None);
     standing.abandon();
-    let life = standing.life.take().filter(|_| ending == Ending::Mended);
+    let may_return = matches!(ending, Ending::Mended | Ending::Quiet | Ending::NoFallback);
+    let life = standing.life.take().filter(|_| may_return);
     standing.probation = life.map(|life| Probation::begin(life.doubled(), seconds(now)));
     let relay = relay.clone().into_owned();
     outcome.changes.push(Change::Over(relay.clone(), keys.clone(), ending));
@@ -224,12 +228,12 @@ pub(crate) fn lift_on_word(
 pub(crate) fn take_out(
     state: &mut State,
     relay: Relay<'static>,
-    mut keys: Vec<Key>,
+    mut keys: Vec<Tagged>,
     outcome: &mut Outcome,
 ) {
     keys.retain(|key| !others(state, &relay, key, Record::active));
-    let wanted = |key: &Key| others(state, &relay, key, Record::editing);
-    let (later, now): (Vec<Key>, Vec<Key>) = keys.iter().cloned().partition(wanted);
+    let wanted = |key: &Tagged| others(state, &relay, key, Record::editing);
+    let (later, now): (Vec<Tagged>, Vec<Tagged>) = keys.iter().cloned().partition(wanted);
     let Some(record) = state.relays.get_mut(relay.as_str()).filter(|_| !keys.is_empty()) else {
         return;
     };
@@ -242,7 +246,12 @@ pub(crate) fn take_out(
 }
 
 /// Whether another relay has the key among these of its own.
-fn others(state: &State, relay: &Relay<'_>, key: &Key, of: impl Fn(&Record) -> &[Key]) -> bool {
+fn others(
+    state: &State,
+    relay: &Relay<'_>,
+    key: &Tagged,
+    of: impl Fn(&Record) -> &[Tagged],
+) -> bool {
     let mut others = state.relays.iter().filter(|(other, _)| *other != relay.as_str());
     others.any(|(_, record)| of(record).contains(key))
 }
@@ -257,7 +266,7 @@ pub(crate) fn remove_again(state: &mut State, outcome: &mut Outcome) {
 }
 
 /// The writing of these keys is answered. Whether TLS worked meanwhile.
-fn settle(record: &mut Record, answered: &[Key]) -> bool {
+fn settle(record: &mut Record, answered: &[Tagged]) -> bool {
     let Some(standing) = record.standing_if_any() else { return false };
     let Work::Editing { keys, cleared } = &mut standing.work else { return false };
     keys.retain(|key| !answered.contains(key));
@@ -271,7 +280,7 @@ fn settle(record: &mut Record, answered: &[Key]) -> bool {
 /// At the start: what became of edits that were under way, by what the file says. Keys that are in it were written;
 /// where TLS worked meanwhile they are to be taken out. Keys that are not in it never were, or have been taken out.
 fn settle_all(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outcome) {
-    let is_there = |key: &Key| look.ours.iter().any(|entry| entry.key == *key);
+    let is_there = |key: &Tagged| look.ours.iter().any(|entry| entry.tagged() == *key);
     let under_way = |record: &Record| !record.removing().is_empty() || !record.editing().is_empty();
     for relay in relays(state, under_way) {
         let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
@@ -297,9 +306,9 @@ fn settle_all(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outc
 fn adopt(state: &mut State, look: Look) {
     for entry in look.ours {
         state.note_made(entry.since);
-        let knows = |record: &Record| {
-            record.active().contains(&entry.key) || record.removing().contains(&entry.key)
-        };
+        let key = entry.tagged();
+        let knows =
+            |record: &Record| record.active().contains(&key) || record.removing().contains(&key);
         if state.relays.iter().any(|(_, record)| knows(record)) {
             continue;
         }
@@ -307,7 +316,7 @@ fn adopt(state: &mut State, look: Look) {
         record.last_seen = record.last_seen.max(seconds(entry.since));
         let standing = record.standing();
         standing.begin(entry.since);
-        standing.active.push(entry.key);
+        standing.active.push(key);
     }
 }
 
@@ -315,17 +324,18 @@ fn adopt(state: &mut State, look: Look) {
 fn compare(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outcome) {
     reopen(state);
     let rewritten = !look.block && look.rest_changed;
-    let ours = |key: &Key| look.ours.iter().any(|entry| entry.key == *key);
+    let ours = |key: &Tagged| look.ours.iter().any(|entry| entry.tagged() == *key);
     let ours_to_be = |record: &Record| !record.active().is_empty() || !record.wiped().is_empty();
     for relay in relays(state, ours_to_be) {
         let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
         let standing = record.standing();
         let known = [&standing.active[..], &standing.wiped[..]].concat();
-        let (replaced, rest): (Vec<Key>, Vec<Key>) =
-            known.into_iter().partition(|key| look.admins.try_tls(key).is_some());
+        let (replaced, rest): (Vec<Tagged>, Vec<Tagged>) =
+            known.into_iter().partition(|key| look.admins.exact(key).is_some());
         let there = rest.iter().filter(|key| ours(key)).cloned().collect();
-        let missing: Vec<Key> = standing.active.iter().filter(|key| !ours(key)).cloned().collect();
-        let missing: Vec<Key> = missing.into_iter().filter(|key| rest.contains(key)).collect();
+        let missing: Vec<Tagged> =
+            standing.active.iter().filter(|key| !ours(key)).cloned().collect();
+        let missing: Vec<Tagged> = missing.into_iter().filter(|key| rest.contains(key)).collect();
         // What was wiped away and is still gone goes on waiting.
         standing.wiped.retain(|key| rest.contains(key) && !ours(key));
         standing.active = there;
@@ -358,7 +368,7 @@ fn reopen(state: &mut State) {
 fn lift(
     state: &mut State,
     relay: Relay<'static>,
-    keys: Vec<Key>,
+    keys: Vec<Tagged>,
     until: u32,
     now: Timestamp,
     outcome: &mut Outcome,

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use access::key::Key;
+use access::remedy::Tagged;
 use jiff::Timestamp;
 use maillog::event::End;
 use maillog::relay::Relay;
@@ -116,9 +116,9 @@ fn tend(state: &mut State, relay: &Relay<'static>, now: Timestamp, outcome: &mut
     if let Some(hold) = off_limits(state, relay, now).filter(|hold| !hold.is_unknown()) {
         return withdraw::withdraw(state, relay, hold, now, outcome);
     }
-    let rules = &state.rules.life;
     let second = seconds(now);
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    let rules = &state.rules.life.of(record.remedy(&state.rules));
     if !record.proposed().is_empty() || matches!(record.work(), Work::Editing { .. }) {
         return;
     }
@@ -135,8 +135,8 @@ fn tend(state: &mut State, relay: &Relay<'static>, now: Timestamp, outcome: &mut
 }
 
 /// Where the entries act; nowhere in particular if one is by name.
-pub(crate) fn addresses(keys: &[Key]) -> Vec<IpAddr> {
-    keys.iter().map(Key::address).collect::<Option<Vec<_>>>().unwrap_or_default()
+pub(crate) fn addresses(keys: &[Tagged]) -> Vec<IpAddr> {
+    keys.iter().map(Tagged::address).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
 /// What the probe found that began then. One that is not waited for any more says nothing: what it found may be long ago.
@@ -152,14 +152,16 @@ pub(crate) fn on_probed(
     if record.active().is_empty() {
         return count(state, relay, began, &probed, now, outcome);
     }
+    let rules = &state.rules.life.of(record.remedy(&state.rules));
     let Some(life) = record.life_mut().filter(|life| life.awaits(began)) else { return };
-    let next = life.probed(relay.as_str(), probed.clone(), seconds(now));
+    let next = life.probed(rules, relay.as_str(), probed.clone(), seconds(now));
     outcome.changes.push(Change::Probed(relay.clone(), probed));
     match next {
         Next::Stay => {}
         Next::Renew => renewal::begin(state, relay, now, outcome),
         Next::Lift => map::over(state, relay, Ending::Mended, now, outcome),
         Next::Drop => map::over(state, relay, Ending::Unreachable, now, outcome),
+        Next::Quiet => map::over(state, relay, Ending::Quiet, now, outcome),
     }
 }
 

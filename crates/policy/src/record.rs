@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use access::key::Key;
+use access::remedy::Tagged;
 use jiff::Timestamp;
 use maillog::event::Recipients;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use crate::moment::seconds;
 use crate::probation::Probation;
 use crate::probes::Probes;
 use crate::queue::Queue;
+use crate::remedy::RelayRemedy;
 use crate::rules::Rules;
 use crate::table::Row;
 
@@ -37,13 +38,13 @@ pub struct Record {
 /// What was decided about a relay, and what is going on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
-    pub(crate) active: Vec<Key>,
-    pub(crate) proposed: Vec<Key>,
+    pub(crate) active: Vec<Tagged>,
+    pub(crate) proposed: Vec<Tagged>,
     pub(crate) work: Work,
     /// Keys that are to be taken out, and may still be in the file.
-    pub(crate) removing: Vec<Key>,
+    pub(crate) removing: Vec<Tagged>,
     /// Keys that others wiped away with the rest of the file, and that are to be put back.
-    pub(crate) wiped: Vec<Key>,
+    pub(crate) wiped: Vec<Tagged>,
     /// When the first of the entries was made, or shown, in seconds since 1970; 0 if there is none.
     pub(crate) since: u32,
     /// When entries were last lifted by hand, in seconds since 1970; 0 if they never were.
@@ -95,7 +96,7 @@ pub(crate) enum Work {
     /// The map is being changed.
     Editing {
         /// The keys whose writing is not answered yet.
-        keys: Vec<Key>,
+        keys: Vec<Tagged>,
         /// TLS worked meanwhile: what gets written is to be taken out again.
         cleared: bool,
     },
@@ -182,12 +183,12 @@ impl Saved {
 
 impl Record {
     /// The keys that are in force.
-    pub fn active(&self) -> &[Key] {
+    pub fn active(&self) -> &[Tagged] {
         self.standing.as_ref().map_or(&[], |standing| &standing.active)
     }
 
     /// The keys that dry run has shown.
-    pub fn proposed(&self) -> &[Key] {
+    pub fn proposed(&self) -> &[Tagged] {
         self.standing.as_ref().map_or(&[], |standing| &standing.proposed)
     }
 
@@ -201,7 +202,7 @@ impl Record {
 
     /// As the ledger keeps it.
     pub fn save(&self) -> Saved {
-        let text = |keys: &[Key]| keys.iter().map(ToString::to_string).collect();
+        let text = |keys: &[Tagged]| keys.iter().map(Tagged::brief).collect();
         Saved {
             evidence: self.evidence.clone(),
             active: text(self.active()),
@@ -225,7 +226,7 @@ impl Record {
 
     /// From the ledger. A text that is no key any more is passed over: the file is the truth of what is in force.
     pub fn load(saved: Saved) -> Self {
-        let keys = |texts: Vec<String>| -> Vec<Key> {
+        let keys = |texts: Vec<String>| -> Vec<Tagged> {
             texts.iter().filter_map(|text| text.parse().ok()).collect()
         };
         let work = match keys(saved.editing) {
@@ -449,12 +450,13 @@ impl Record {
 
     /// The addresses at which mail was stuck and that no key in force, proposed or being written covers.
     pub(crate) fn uncovered(&self) -> Vec<IpAddr> {
-        let by_name = |key: &Key| matches!(key, Key::Name(_) | Key::Bracketed(_));
-        if self.keys().any(by_name) {
+        if self.keys().any(|key| key.address().is_none()) {
             return Vec::new();
         }
-        let covered =
-            |address: &IpAddr| self.keys().any(|key| *key == Key::Address(address.to_canonical()));
+        let covered = |address: &IpAddr| {
+            let address = address.to_canonical();
+            self.keys().any(|key| key.address() == Some(address))
+        };
         self.evidence.addresses().into_iter().filter(|a| !covered(a)).collect()
     }
 
@@ -464,26 +466,32 @@ impl Record {
     }
 
     /// The keys in force, proposed, being written or to be put back.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Tagged> {
         self.active().iter().chain(self.proposed()).chain(self.coming()).chain(self.wiped())
     }
 
     /// The keys being written that are not in force already.
-    pub(crate) fn coming(&self) -> impl Iterator<Item = &Key> {
+    pub(crate) fn coming(&self) -> impl Iterator<Item = &Tagged> {
         self.editing().iter().filter(|key| !self.active().contains(key))
     }
 
+    /// What its entries do: those that it has; else those that it would get. All of one relay's are of one kind, so that
+    /// they have one life.
+    pub fn remedy(&self, rules: &Rules) -> RelayRemedy {
+        self.keys().find_map(RelayRemedy::of).unwrap_or(rules.remedy)
+    }
+
     /// The keys that are to be taken out, and may still be in the file.
-    pub(crate) fn removing(&self) -> &[Key] {
+    pub(crate) fn removing(&self) -> &[Tagged] {
         self.standing.as_ref().map_or(&[], |standing| &standing.removing)
     }
 
     /// The keys that others wiped away, and that are to be put back.
-    pub(crate) fn wiped(&self) -> &[Key] {
+    pub(crate) fn wiped(&self) -> &[Tagged] {
         self.standing.as_ref().map_or(&[], |standing| &standing.wiped)
     }
 
-    pub(crate) fn editing(&self) -> &[Key] {
+    pub(crate) fn editing(&self) -> &[Tagged] {
         match self.work() {
             Work::Editing { keys, .. } => keys,
             Work::Idle | Work::Asking(_) | Work::Renewing(_) | Work::Held(_) => &[],

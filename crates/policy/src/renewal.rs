@@ -9,7 +9,7 @@
 //! guard or a probe may want them out: it is an edit as any other, and what it writes goes again then. The new term begins
 //! when it is written; where that fails, the next probe brings it up again.
 
-use access::key::Key;
+use access::remedy::Tagged;
 use jiff::Timestamp;
 use maillog::relay::Relay;
 
@@ -67,7 +67,7 @@ pub(crate) fn decide(
         return against(state, relay, hold, now, outcome);
     }
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    let keys: Vec<Key> = record.active().to_vec();
+    let keys: Vec<Tagged> = record.active().to_vec();
     if keys.is_empty() {
         return;
     }

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clients::ClientKey;
 use crate::moment::{seconds, seconds_of};
 use crate::never::NeverList;
+use crate::remedy::RelayRemedy;
 
 /// What the operator tuned.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,8 @@ pub struct Rules {
     pub never: NeverList,
     /// Which key is written.
     pub key: KeyMode,
+    /// What a new entry of a relay does.
+    pub remedy: RelayRemedy,
     /// How long a relay whose entry was lifted by hand gets none.
     pub hold_off: SignedDuration,
     /// The least time between two puttings back of a block that others removed.
@@ -75,9 +78,30 @@ pub struct Life {
     pub probe_every: SignedDuration,
     /// An entry that sendmail has not used for so long is lifted; zero: never.
     pub unused_after: SignedDuration,
+    /// For how long a peer must not have been found broken before its entry goes; zero: until two good probes in a row.
+    pub quiet_for: SignedDuration,
 }
 
 impl Life {
+    /// The rules for entries of that kind. One that lets sendmail fall back heals by itself, and the log does not tell when
+    /// it was looked up: it needs no end, and goes when nothing broke for a week.
+    pub(crate) fn of(&self, remedy: RelayRemedy) -> Self {
+        match remedy {
+            RelayRemedy::TryTls => self.clone(),
+            RelayRemedy::Fallback => Self {
+                ttl: SignedDuration::ZERO,
+                unused_after: SignedDuration::ZERO,
+                quiet_for: SignedDuration::from_hours(7 * 24),
+                ..self.clone()
+            },
+        }
+    }
+
+    /// The rules for a line of the admin's: it has no end.
+    pub(crate) fn of_the_admins(&self) -> Self {
+        Self { ttl: SignedDuration::ZERO, ..self.clone() }
+    }
+
     /// Until when an entry stands that is made, or renewed, now; in seconds since 1970.
     pub fn until(&self, now: u32) -> u32 {
         if self.ttl.is_zero() {
@@ -93,6 +117,7 @@ impl Default for Life {
             ttl: SignedDuration::from_hours(30 * 24),
             probe_every: SignedDuration::from_hours(24),
             unused_after: SignedDuration::from_hours(14 * 24),
+            quiet_for: SignedDuration::ZERO,
         }
     }
 }
@@ -152,6 +177,7 @@ impl Default for Rules {
             min_span: SignedDuration::from_mins(30),
             never: NeverList::default(),
             key: KeyMode::Auto,
+            remedy: RelayRemedy::TryTls,
             hold_off: SignedDuration::from_hours(30 * 24),
             put_back_every: SignedDuration::from_hours(1),
             max_relays: 10_000,

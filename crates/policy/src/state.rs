@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use access::lookup::Entries;
 use jiff::Timestamp;
+use maillog::relay::Relay;
 
 use crate::adoption::{Adopted, Adoptions};
 use crate::alarm::{About, Alarm};
@@ -19,6 +20,7 @@ use crate::lately::Lately;
 use crate::moment::seconds;
 use crate::never::is_below;
 use crate::record::{Record, Saved};
+use crate::remedy::RelayRemedy;
 use crate::ring::HOUR;
 use crate::rules::Rules;
 use crate::successes::{Success, Successes};
@@ -228,6 +230,12 @@ impl State {
         self.rules = rules;
     }
 
+    /// What the relay's entries do, or would do.
+    pub(crate) fn remedy_for(&self, relay: &Relay<'_>) -> RelayRemedy {
+        let record = self.record(relay.as_str());
+        record.map_or(self.rules.remedy, |record| record.remedy(&self.rules))
+    }
+
     /// What is known of a relay that failed, by its text in the ruleset line.
     pub fn record(&self, relay: &str) -> Option<&Record> {
         self.relays.get(relay)
@@ -262,7 +270,7 @@ impl State {
     }
 
     /// What would be asked of the relay if it were a candidate now.
-    pub fn would_ask(&self, relay: &maillog::relay::Relay<'_>) -> Asked {
+    pub fn would_ask(&self, relay: &Relay<'_>) -> Asked {
         let record = self.record(relay.as_str());
         let addresses = record.map(|record| record.evidence.addresses()).unwrap_or_default();
         Asked::of(relay, &addresses, record.and_then(Record::domains))

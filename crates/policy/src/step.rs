@@ -6,11 +6,10 @@
 
 use std::net::IpAddr;
 
-use access::key::Key;
 use access::managed::Managed;
-use access::remedy::Remedy;
+use access::remedy::Tagged;
 use jiff::Timestamp;
-use maillog::event::{Attempt, Event, Recipients, Stuck, Success, Waiting, What};
+use maillog::event::{Attempt, End, Event, Recipients, Stuck, Success, Waiting, What};
 use maillog::relay::Relay;
 use maillog::reply::Reply;
 
@@ -19,9 +18,10 @@ use crate::hold::Hold;
 use crate::input::{Change, Effect, Input, MapState, Request};
 use crate::moment::{moment, seconds, whole};
 use crate::record::{Record, Work};
+use crate::remedy::RelayRemedy;
 use crate::rules::Rules;
 use crate::state::State;
-use crate::{adoption, candidate, clients, map, probing, requests, successes, withdraw};
+use crate::{adoption, candidate, clients, fallback, map, probing, requests, successes, withdraw};
 
 /// What a step brought about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,6 +98,7 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
                 clients::go_on(state, now, &mut outcome);
             }
             map::put_back(state, now, &mut outcome);
+            fallback::end_idle(state, now, &mut outcome);
             probing::on_tick(state, now, &mut outcome);
             adoption::on_tick(state, now, &mut outcome);
             clients::tick(state, now, &mut outcome);
@@ -110,6 +111,8 @@ fn on_event(state: &mut State, event: &Event<'_>, now: Timestamp, outcome: &mut 
     match &event.what {
         What::Attempt(attempt) => on_attempt(state, attempt, now, outcome),
         What::Stuck(stuck) if stuck.attempt.counts() => on_stuck(state, stuck, now, outcome),
+        What::Sent(attempt) => fallback::on_end(state, &attempt.relay, End::Sent),
+        What::Failed(attempt) => fallback::on_end(state, &attempt.relay, End::Failed),
         What::Waiting(waiting) => on_waiting(state, waiting, now, outcome),
         What::Success(success) => on_success(state, success, now, outcome),
         What::Served(served) => {
@@ -134,6 +137,9 @@ fn on_event(state: &mut State, event: &Event<'_>, now: Timestamp, outcome: &mut 
 
 /// Every broken handshake counts for the question whether it is us, whether or not mail is stuck for it.
 fn on_attempt(state: &mut State, attempt: &Attempt<'_>, now: Timestamp, outcome: &mut Outcome) {
+    if fallback::on_attempt(state, attempt, now) {
+        return; // That it breaks there is known, and nothing new of us.
+    }
     let relay = attempt.relay.as_str();
     let worked = state.successes.last(relay).map(|success| success.second);
     let began = state.relays.get(relay).and_then(|record| record.evidence.began());
@@ -172,6 +178,11 @@ fn on_success(state: &mut State, success: &Success<'_>, now: Timestamp, outcome:
 
 fn on_stuck(state: &mut State, stuck: &Stuck<'_>, now: Timestamp, outcome: &mut Outcome) {
     let Stuck { attempt, address, recipients, queue_id } = stuck;
+    if fallback::acts(state, &attempt.relay, *address) {
+        // It went on in clear, and what deferred it came after that.
+        fallback::on_end(state, &attempt.relay, End::Deferred);
+        return on_recipients(state, &attempt.relay, *address, recipients, now, outcome);
+    }
     let strength = Strength::of(attempt.cause.as_ref());
     let record = state.relays.get_or_insert_with(attempt.relay.as_str(), Record::default);
     record.add_message(queue_id);
@@ -182,6 +193,9 @@ fn on_stuck(state: &mut State, stuck: &Stuck<'_>, now: Timestamp, outcome: &mut 
 /// on the path can say them too. One that came with a broken handshake is counted with it.
 fn on_reply(state: &mut State, reply: &Reply<'_>, now: Timestamp, outcome: &mut Outcome) {
     let Reply { relay, address, recipients, .. } = reply;
+    if state.remedy_for(relay) == RelayRemedy::Fallback {
+        return fallback::on_reply(state, relay, now, outcome);
+    }
     let last = state.relays.get(relay.as_str()).and_then(|record| record.evidence.last());
     if last != Some(seconds(now)) {
         add(state, relay, *address, Strength::Weak, recipients, now, outcome);
@@ -236,6 +250,21 @@ fn on_waiting(state: &mut State, waiting: &Waiting<'_>, now: Timestamp, outcome:
     }
 }
 
+/// Mail of a relay with an entry that acts was deferred: its recipients matter as well.
+fn on_recipients(
+    state: &mut State,
+    relay: &Relay<'_>,
+    address: Option<IpAddr>,
+    recipients: &Recipients<'_>,
+    now: Timestamp,
+    outcome: &mut Outcome,
+) {
+    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    add_recipients(record, recipients, outcome);
+    withdraw::withdraw_if_required(state, relay, now, outcome);
+    withdraw::withdraw_there_if_required(state, relay, address, now, outcome);
+}
+
 /// Remembers the domains of the recipients, and asks about those that are new if the relay is being asked about.
 fn add_recipients(record: &mut Record, recipients: &Recipients<'_>, outcome: &mut Outcome) {
     let new = record.add_recipients(recipients);
@@ -263,18 +292,19 @@ fn on_dane_warning(state: &mut State, relay: &Relay<'_>, now: Timestamp, outcome
     }
 }
 
-/// An entry of ours, from now on, for as long as the rules say.
+/// The entry as it is written, from now on, for as long as the rules say.
 pub(crate) fn managed(
     rules: &Rules,
     relay: &Relay<'_>,
-    key: Key,
+    entry: Tagged,
     why: &str,
     now: Timestamp,
 ) -> Managed {
-    let until = rules.life.until(seconds(now));
+    let life = rules.life.of(RelayRemedy::of(&entry).unwrap_or_default());
+    let until = life.until(seconds(now));
     Managed {
-        remedy: Remedy::TryTls,
-        key,
+        remedy: entry.remedy,
+        key: entry.key,
         relay: relay.as_str().into(),
         why: why.to_owned(),
         since: whole(now),

@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use access::key::Key;
+use access::remedy::Tagged;
 use jiff::Timestamp;
 use maillog::relay::Relay;
 
@@ -54,30 +54,33 @@ pub(crate) fn withdraw(
 fn withdraw_shared(
     state: &mut State,
     relay: &Relay<'_>,
-    keys: &[Key],
+    keys: &[Tagged],
     hold: &Hold,
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
-    let shares = |record: &Record| {
-        record.active().iter().chain(record.editing()).any(|key| keys.contains(key))
-    };
+    // Whatever it does there: what is required of TLS at an address rules out any of our remedies.
+    let is_one = |key: &Tagged| keys.iter().any(|one| one.key == key.key);
+    let shares =
+        |record: &Record| record.active().iter().chain(record.editing()).any(|key| is_one(key));
     for other in relays(state, |record| shares(record)) {
         let Some(record) = state.relays.get_mut(other.as_str()) else { continue };
         let standing = record.standing();
         if let Work::Editing { keys: editing, cleared } = &mut standing.work {
-            *cleared |= editing.iter().any(|key| keys.contains(key));
+            *cleared |= editing.iter().any(|key| is_one(key));
         }
-        let (shared, own): (Vec<Key>, Vec<Key>) =
-            std::mem::take(&mut standing.active).into_iter().partition(|key| keys.contains(key));
+        let (shared, own): (Vec<Tagged>, Vec<Tagged>) =
+            std::mem::take(&mut standing.active).into_iter().partition(|key| is_one(key));
         standing.active = own;
-        let Some(address) = shared.iter().find_map(Key::address) else { continue };
+        let Some(address) = shared.iter().find_map(Tagged::address) else { continue };
+        let of_another_kind = shared.iter().filter(|key| !keys.contains(key)).cloned().collect();
         let name = relay.as_str().into();
         let hold = Hold::Neighbour { address, name, hold: Box::new(hold.clone()) };
         if !matches!(record.work(), Work::Editing { .. }) {
             hold_back(state, &other, hold.clone(), now, outcome);
         }
-        outcome.changes.push(Change::Withdrawn(other, shared, hold));
+        outcome.changes.push(Change::Withdrawn(other.clone(), shared, hold));
+        take_out(state, other, of_another_kind, outcome);
     }
 }
 
@@ -89,16 +92,21 @@ pub(crate) fn withdraw_there_if_required(
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
-    let Some(key) = address.map(|address| Key::Address(address.to_canonical())) else { return };
-    let acts = |record: &Record| record.active().contains(&key);
-    let own = state.record(relay.as_str()).is_some_and(acts);
-    if own || !state.relays.iter().any(|(_, record)| acts(record)) {
+    let Some(address) = address.map(|address| address.to_canonical()) else { return };
+    let acts = |key: &&Tagged| key.address() == Some(address);
+    let own = state.record(relay.as_str()).is_some_and(|own| own.active().iter().any(|k| acts(&k)));
+    let mut there: Vec<Tagged> = Vec::new();
+    for (_, record) in state.relays.iter() {
+        let new: Vec<_> = record.active().iter().filter(acts).cloned().collect();
+        there.extend(new.into_iter().filter(|key| !there.contains(key)).collect::<Vec<_>>());
+    }
+    if own || there.is_empty() {
         return;
     }
     let Some(hold) = requires_tls(state, relay, now) else { return };
-    withdraw_shared(state, relay, std::slice::from_ref(&key), &hold, now, outcome);
+    withdraw_shared(state, relay, &there, &hold, now, outcome);
     let relay = relay.clone().into_owned();
-    take_out(state, relay, vec![key], outcome);
+    take_out(state, relay, there, outcome);
 }
 
 /// Withdraws the relay's entries if mail would bounce with them, or be stuck all the same.

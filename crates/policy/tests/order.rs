@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use access::key::Key;
 use access::managed::Managed;
+use access::remedy::Tagged;
 use jiff::{SignedDuration, Timestamp};
 use maillog::event::{Attempt, Cause, CauseKind, Event, Fault, Stuck, Success, What};
 use maillog::relay::Relay;
@@ -170,10 +170,10 @@ impl World {
 
     fn map(&mut self, works: bool) {
         let Some(Edit { relay, add, remove }) = self.edits.pop_front() else { return };
-        let keys: Vec<Key> = add.iter().map(|entry| entry.key.clone()).collect();
+        let keys: Vec<Tagged> = add.iter().map(Managed::tagged).collect();
         if works {
-            let touched = |key: &Key| remove.contains(key) || keys.contains(key);
-            self.file.retain(|entry| !touched(&entry.key));
+            let touched = |key: &Tagged| remove.contains(key) || keys.contains(key);
+            self.file.retain(|entry| !touched(&entry.tagged()));
             self.file.extend(add);
         }
         let answer = match (works, keys.is_empty()) {
@@ -200,7 +200,7 @@ impl World {
         }
     }
 
-    fn in_force(&self, at: usize) -> Vec<Key> {
+    fn in_force(&self, at: usize) -> Vec<Tagged> {
         let record = self.state.record(RELAYS[at]);
         record.map(|record| record.active().to_vec()).unwrap_or_default()
     }
@@ -244,10 +244,10 @@ proptest! {
             world.take(turn);
         }
         world.settle();
-        let key = |key: &Key| key.to_string();
+        let key = |key: &Tagged| key.to_string();
         let known: BTreeSet<String> =
             (0..2).flat_map(|at| world.in_force(at)).map(|k| key(&k)).collect();
-        let written: BTreeSet<String> = world.file.iter().map(|entry| key(&entry.key)).collect();
+        let written: BTreeSet<String> = world.file.iter().map(|entry| key(&entry.tagged())).collect();
         prop_assert_eq!(known, written, "heart and file");
         for at in 0..2 {
             if world.lifted[at].is_some_and(|until| world.now < until) {

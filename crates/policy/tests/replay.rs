@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use access::key::Key;
 use access::managed::Managed;
+use access::remedy::Tagged;
 use jiff::Timestamp;
 use maillog::event::{Attempt, Cause, CauseKind, Event, Fault, Stuck, Success, What};
 use maillog::relay::Relay;
@@ -136,16 +136,19 @@ impl World {
                     self.input(Input::Fact(Fact::Sts(domain, Answer::Known(None))));
                 }
                 Effect::Edit(edit) => {
-                    let known = |key: &Key| {
-                        self.file
-                            .iter()
-                            .any(|entry| entry.key == *key && *entry.relay == *edit.relay.as_str())
+                    let known = |key: &Tagged| {
+                        self.file.iter().any(|entry| {
+                            entry.tagged() == *key && *entry.relay == *edit.relay.as_str()
+                        })
                     };
-                    assert!(!edit.add.iter().any(|entry| known(&entry.key)), "twice: {edit:?}");
-                    self.file.retain(|entry| !edit.remove.contains(&entry.key));
+                    assert!(
+                        !edit.add.iter().any(|entry| known(&entry.tagged())),
+                        "twice: {edit:?}"
+                    );
+                    self.file.retain(|entry| !edit.remove.contains(&entry.tagged()));
                     self.file.extend(edit.add.iter().cloned());
                     if with_answers && !edit.add.is_empty() {
-                        let keys = edit.add.into_iter().map(|entry| entry.key).collect();
+                        let keys = edit.add.iter().map(Managed::tagged).collect();
                         self.input(Input::Map(MapState::Written(edit.relay, keys)));
                     } else if with_answers {
                         self.input(Input::Map(MapState::Removed(edit.relay, edit.remove)));
@@ -166,7 +169,7 @@ impl World {
             keys.unwrap_or_default().into_iter().map(|key| ((*relay).to_owned(), key.to_string()))
         });
         let written =
-            self.file.iter().map(|entry| (entry.relay.to_string(), entry.key.to_string()));
+            self.file.iter().map(|entry| (entry.relay.to_string(), entry.tagged().to_string()));
         [known.collect(), written.collect()]
     }
 }

@@ -4,7 +4,7 @@
 
 mod story;
 
-use access::key::Key;
+use access::remedy::Tagged;
 use maillog::relay::Relay;
 use policy::fact::{Answer, Fact, Ptr};
 use policy::input::{Effect, Input, MapState, Proof, Request};
@@ -18,7 +18,7 @@ fn relay() -> Relay<'static> {
     Relay::parse(MX.as_bytes()).unwrap()
 }
 
-fn keys() -> Vec<Key> {
+fn keys() -> Vec<Tagged> {
     vec!["192.0.2.1".parse().unwrap()]
 }
 

@@ -8,6 +8,7 @@ use maillog::event::Fault;
 use maillog::relay::Relay;
 use policy::fact::{Answer, Fact, Ptr};
 use policy::input::{Effect, Input, MapState, Proof, Request};
+use policy::remedy::RelayRemedy;
 use policy::rules::{Guards, KeyMode, Rules};
 use policy::state::State;
 use policy::step::step;
@@ -224,7 +225,10 @@ fn an_entry_is_proven_where_it_is_to_act() {
     let relay = Relay::parse(MX.as_bytes()).unwrap();
     let written = MapState::Written(relay.clone(), vec!["192.0.2.1".parse().unwrap()]);
     let outcome = step(&mut story.state, Input::Map(written), now);
-    assert_eq!(outcome.effects, [Effect::Prove(relay, vec!["192.0.2.1".parse().ok()])]);
+    assert_eq!(
+        outcome.effects,
+        [Effect::Prove(relay, RelayRemedy::TryTls, vec!["192.0.2.1".parse().ok()])]
+    );
 }
 
 /// TLS works while the map is being rebuilt: what gets written is taken out again, and what fails is not tried again.

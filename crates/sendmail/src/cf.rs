@@ -50,6 +50,9 @@ pub struct Cf {
     /// `DZ`: the version of the cf, which names the sendmail it was made with: `8.17.1.9/Debian-2+deb12u2`. Printable
     /// ASCII, at most 100 bytes; none if the file has none, or something else.
     pub version: Option<String>,
+    /// Whether it has the ruleset `tls_clt_features`, which comes with ``FEATURE(`tls_session_features')``: then
+    /// `TLS_Clt_features:` entries are looked up.
+    pub tls_clt_features: bool,
     /// How sendmail sets TLS up when it is the client.
     pub client_tls: ClientTls,
     /// `O Timeout.queuereturn`: how long a message may wait before it bounces, in seconds; none if the file does not say,
@@ -155,6 +158,12 @@ impl Cf {
                         cf.version = plain_words(value).next().filter(|v| v.len() <= VERSION_MAX);
                     }
                 }
+                Some((b'S', rest)) => {
+                    let (name, _) = split_while(rest.trim_ascii_start(), |b| {
+                        b.is_ascii_alphanumeric() || *b == b'_'
+                    });
+                    cf.tls_clt_features |= name.eq_ignore_ascii_case(b"tls_clt_features");
+                }
                 Some((b'C', rest)) => {
                     cf.own_names.extend(of_macro(rest, b'w').into_iter().flat_map(plain_words));
                 }
@@ -173,6 +182,30 @@ impl Cf {
             why: broken.why,
         })?;
         Ok(cf)
+    }
+
+    /// Whether sendmail can be told to go on in clear with one host after a broken handshake
+    /// (`TLS_Clt_features:<key> flags=C`). A version that the file does not tell is no hindrance: rules without their program
+    /// are not made.
+    ///
+    /// # Errors
+    /// Why it cannot, and what to do, in words.
+    pub fn falls_back_per_host(&self) -> Result<(), String> {
+        if let Some(version) = self.version.as_deref().filter(|version| is_before_8_16(version)) {
+            return Err(format!(
+                "it is made for sendmail {version}, and only 8.16 and later fall back for one host"
+            ));
+        }
+        if !self.tls_clt_features {
+            return Err(
+                "it has no rules for TLS_Clt_features:; put FEATURE(`tls_session_features')dnl into the mc file, before its MAILER lines, and build sendmail.cf anew"
+                    .to_owned(),
+            );
+        }
+        match self.access {
+            Some(_) => Ok(()),
+            None => Err("it has no access map (FEATURE(`access_db') is missing)".to_owned()),
+        }
     }
 
     /// An option's line, without its `O`.
@@ -324,6 +357,12 @@ fn without_comment(line: &[u8]) -> Vec<u8> {
         }
     }
     kept
+}
+
+/// Whether a version, as `8.15.2/Debian-8`, is one before 8.16. What cannot be read is not.
+fn is_before_8_16(version: &str) -> bool {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (8, 16))
 }
 
 /// Whether a name is the option's, whole or cut, but not shorter than `least`.

@@ -12,6 +12,8 @@
 //! `$# S` where an entry says that STARTTLS is not offered (words apart by blanks, the first letter of each counts), and
 //! `OK` where there is none. The name is the confirmed one of its PTR record, else its address in brackets.
 //!
+//! Whether it falls back for a relay is asked in another way: see [`fallback`].
+//!
 //! No answer is no failure: on a host without a qualified name sendmail sleeps 60 s before it says a word, and it may
 //! not be there at all. Then the caller reads the keys back from the map.
 //!
@@ -25,6 +27,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::child::{self, Child};
+
+pub mod fallback;
 
 /// The time for one run, unless the caller knows better.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
@@ -149,29 +153,35 @@ pub fn prove(mta: &Mta<'_>, targets: &[Target]) -> Vec<Proof> {
             format!(".D{{{side}_name}}{name}\n.D{{{side}_addr}}{address}\n{ruleset} {name}\n")
         })
         .collect();
+    let room = targets.iter().map(Target::room).sum::<usize>();
+    match run(mta, &questions, room) {
+        Ok((transcript, end)) => read(&transcript, targets, &end),
+        Err(why) => vec![Proof::NoAnswer { why }; targets.len()],
+    }
+}
+
+/// Runs sendmail with the questions; `room`: how much it may print about them. What it printed, and how it ended.
+fn run(mta: &Mta<'_>, questions: &str, room: usize) -> Result<(Vec<u8>, String), String> {
     let args = [OsStr::new("-C"), mta.cf.as_os_str(), OsStr::new("-bt")];
     let run = child::run(&Child {
         program: mta.program,
         args: &args,
         stdin: questions.as_bytes(),
         timeout: mta.timeout,
-        stdout_cap: 64 * 1024 + targets.iter().map(Target::room).sum::<usize>(),
+        stdout_cap: 64 * 1024 + room,
     });
     match run {
         Ok(output) => {
             let stderr = output.stderr.split(|&b| b == b'\n').find(|line| !line.is_empty());
             let end = stderr.map_or_else(|| output.status.to_string(), printable);
-            read(&output.stdout, targets, &end)
+            Ok((output.stdout, end))
         }
-        Err(error) => {
-            let why = match &error {
-                child::Error::Timeout { .. } => {
-                    format!("{error} (it waits 60 s on a host whose own name is not qualified)")
-                }
-                _ => error.to_string(),
-            };
-            vec![Proof::NoAnswer { why }; targets.len()]
-        }
+        Err(error) => Err(match &error {
+            child::Error::Timeout { .. } => {
+                format!("{error} (it waits 60 s on a host whose own name is not qualified)")
+            }
+            _ => error.to_string(),
+        }),
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::admins::AdminsLine;
-use access::managed::line;
+use access::managed::Managed;
 use config::Config;
 use facts::Resolver;
 use jiff::Timestamp;
@@ -124,6 +124,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     for finding in doctor::of_cf(&config, &host).iter().filter(|finding| !finding.good) {
         warn!("{}", Safe(&finding.text));
     }
+    host.can_do(&config)?;
     let pulse = Pulse::new();
     let (book, mut remembered) = Book::open(&config.ledger.path.0.0, dry_run, pulse.clone())?;
     let (news, map) = channel(BACKLOG);
@@ -429,21 +430,23 @@ impl Daemon {
             Effect::ProveClient(address, name) => {
                 self.mapper.order(Order::ProveClient((address, name)));
             }
-            Effect::Prove(relay, addresses) => self.mapper.order(Order::Prove((relay, addresses))),
+            Effect::Prove(relay, remedy, at) => {
+                self.mapper.order(Order::Prove((relay, remedy, at)));
+            }
         }
         Ok(())
     }
 
     /// Dry run: the lines are shown instead of written.
     fn withhold(&mut self, edit: Edit) -> anyhow::Result<()> {
-        let keys: Vec<_> = edit.add.into_iter().map(|managed| managed.key).collect();
+        let keys: Vec<_> = edit.add.iter().map(Managed::tagged).collect();
         if keys.is_empty() {
             return Ok(()); // What is to be taken out stays until dry run ends.
         }
         let record = self.state.record(edit.relay.as_str());
         let in_force = record.map_or(&[][..], |record| record.active());
         let new = keys.iter().filter(|key| !in_force.contains(key));
-        print(new.map(|key| line(key) + "\n").collect::<String>())?;
+        print(new.map(|key| key.line() + "\n").collect::<String>())?;
         self.take(Input::Map(MapState::Withheld(edit.relay, keys)), clock::now());
         Ok(())
     }
@@ -483,6 +486,10 @@ impl Daemon {
                 return None;
             }
         };
+        if let Err(error) = Host::look(&config).can_do(&config) {
+            warn!("{}; the old config stays in force", Safe(&error.to_string()));
+            return None;
+        }
         let mut dry_run = args.dry_run || *config.top.dry_run;
         if !dry_run && !self.book.is_durable() {
             warn!("without its ledger this dry run goes on; start trytlsd again to end it");

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use access::managed::line;
+use access::remedy::Tagged;
 use config::Config;
 use jiff::Timestamp;
 use ledger::Happening;
@@ -109,7 +109,7 @@ fn explain(
         Ok(keys) => (keys, None),
         Err(hold) => (Vec::new(), Some(hold.to_string())),
     };
-    let lines = |keys: &[access::key::Key]| keys.iter().map(line).collect::<Vec<_>>();
+    let lines = |keys: &[Tagged]| keys.iter().map(Tagged::line).collect::<Vec<_>>();
     Explained {
         relay: relay.as_str().to_owned(),
         at: now,

@@ -3,8 +3,7 @@
 mod adoption;
 mod client;
 
-use access::key::Key;
-use access::managed::line;
+use access::remedy::Tagged;
 use jiff::Timestamp;
 use ledger::Happening;
 use policy::alarm::About;
@@ -26,12 +25,12 @@ pub(crate) fn log(change: &Change) {
         Change::Held(relay, hold) => warn!(%relay, reason = %Safe(&hold.to_string()), "held"),
         Change::Proposed(relay, keys) => {
             for key in keys {
-                info!(%relay, entry = line(key), "proposed");
+                info!(%relay, entry = key.line(), "proposed");
             }
         }
         Change::Active(relay, keys) => {
             for key in keys {
-                info!(%relay, entry = line(key), "active");
+                info!(%relay, entry = key.line(), "active");
             }
         }
         Change::Proven(relay, proof) => info!(%relay, ?proof, "proof"),
@@ -75,7 +74,7 @@ pub(crate) fn log(change: &Change) {
         }
         Change::PutBack(relay, keys) => {
             for key in keys {
-                info!(%relay, entry = line(key), "put back");
+                info!(%relay, entry = key.line(), "put back");
             }
         }
     }
@@ -142,8 +141,10 @@ pub(crate) fn probe_words(probed: &Probed) -> String {
 fn ending_words(ending: Ending) -> &'static str {
     match ending {
         Ending::Mended => "two good probes in a row; on probation",
-        Ending::Unused => "sendmail has not used it for long; on probation",
-        Ending::Unreachable => "its time has ended and nobody answers there; on probation",
+        Ending::Unused => "sendmail has not used it for long",
+        Ending::Quiet => "nothing was found broken for a week; on probation",
+        Ending::NoFallback => "sendmail cannot fall back for one relay any more; on probation",
+        Ending::Unreachable => "nobody answers there, and its time has ended",
     }
 }
 
@@ -152,6 +153,6 @@ fn of_all(at: Timestamp, what: &str, detail: &str) -> Happening {
     Happening { at, relay: None, what: what.to_owned(), detail: detail.to_owned() }
 }
 
-fn list(keys: &[Key]) -> String {
-    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+fn list(keys: &[Tagged]) -> String {
+    keys.iter().map(Tagged::brief).collect::<Vec<_>>().join(" ")
 }

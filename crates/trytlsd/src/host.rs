@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use config::{Config, MapType, ProveWay, RebuildWay};
+use config::{Config, MapType, ProveWay, RebuildWay, RemedyChoice};
 use map_store::{Class, Rebuild, Settings};
 use policy::fact::Answer;
 use sendmail::cf::{Cf, MapLine};
@@ -81,7 +81,36 @@ impl Host {
             own,
             falls_back: says(|cf| cf.tls_fallback_to_clear),
             dane: says(|cf| cf.dane),
+            no_fallback: self
+                .cf
+                .as_ref()
+                .ok()
+                .and_then(|cf| cf.falls_back_per_host().err())
+                .map(Into::into),
         }
+    }
+
+    /// Whether this host can do what the config wants of it.
+    ///
+    /// # Errors
+    /// The remedy is one that its sendmail does not know, and why.
+    pub(crate) fn can_do(&self, config: &Config) -> anyhow::Result<()> {
+        match (*config.entry.remedy, self.falls_back(config)) {
+            (RemedyChoice::Fallback, Err(why)) => {
+                anyhow::bail!("[entry] remedy = \"fallback\" cannot be used: {why}")
+            }
+            (RemedyChoice::Fallback | RemedyChoice::TryTls, _) => Ok(()),
+        }
+    }
+
+    /// Whether sendmail can fall back for one relay.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub(crate) fn falls_back(&self, config: &Config) -> Result<(), String> {
+        let path = config.access.cf.0.0.display();
+        let cf = self.cf.as_ref().map_err(Clone::clone)?;
+        cf.falls_back_per_host().map_err(|why| format!("{path}: {why}"))
     }
 
     /// Whether there is a map beside the text.
@@ -117,6 +146,17 @@ impl Host {
             timeout: config.access.timeout.to_std().min(sendmail::prove::TIMEOUT),
         })
     }
+}
+
+/// Whether sendmail can fall back for one relay; why not, and what to do.
+fn falls_back(cf: &Result<Cf, String>, path: &Path) -> Result<(), String> {
+    let of_cf =
+        |cf: &Cf| cf.falls_back_per_host().map_err(|why| format!("{}: {why}", path.display()));
+    cf.as_ref().map_err(Clone::clone).and_then(of_cf)
+}
+
+fn cannot(why: &str) -> String {
+    format!("[entry] remedy = \"fallback\" cannot be used: {why}")
 }
 
 /// The host's own names: what the cf says, and what sendmail itself says, who knows what it found out at run time. They

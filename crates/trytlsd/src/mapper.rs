@@ -8,7 +8,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use access::admins::AdminsLine;
-use access::key::Key;
 use access::managed::Managed;
 use access::remedy::Tagged;
 use maillog::relay::Relay;
@@ -270,7 +269,7 @@ impl Work {
     /// The edit of a relay, without what it would add if that was decided before the last look; none if nothing is left.
     fn still_stands(&self, mut edit: Edit, looks: u64) -> Option<Edit> {
         if looks < self.looks && !edit.add.is_empty() {
-            let keys = std::mem::take(&mut edit.add).into_iter().map(|entry| entry.key).collect();
+            let keys = std::mem::take(&mut edit.add).iter().map(Managed::tagged).collect();
             self.answer(Input::Map(MapState::Overtaken(edit.relay.clone(), keys)));
         }
         (!edit.add.is_empty() || !edit.remove.is_empty()).then_some(edit)
@@ -313,7 +312,7 @@ impl Work {
     fn prove(&self, wanted: Vec<Wanted>) {
         let proofs = match self.who_says() {
             Ok(asked) => asked.prove(wanted),
-            Err(proof) => wanted.into_iter().map(|(relay, _)| (relay, proof.clone())).collect(),
+            Err(proof) => wanted.into_iter().map(|(relay, ..)| (relay, proof.clone())).collect(),
         };
         for (relay, proof) in proofs {
             self.answer(Input::Proof(relay, proof));
@@ -352,7 +351,7 @@ impl Sum {
     fn of(edits: &[Edit], clients: &[ClientEdit]) -> Self {
         let mut sum = Self::default();
         for edit in edits {
-            edit.remove.iter().for_each(|key| sum.take_out(Tagged::try_tls(key.clone())));
+            edit.remove.iter().for_each(|key| sum.take_out(key.clone()));
             edit.add.iter().for_each(|entry| sum.put_in(entry));
         }
         for edit in clients {
@@ -409,7 +408,7 @@ fn news_after(edit: ClientEdit, outcome: &Result<Applied, Error>) -> Option<Clie
 /// What became of one relay's edit: some keys may be written while the admin has lines of his own for others.
 fn states_after(edit: Edit, outcome: &Result<Applied, Error>) -> Vec<MapState> {
     let Edit { relay, add, remove } = edit;
-    let keys: Vec<Key> = add.into_iter().map(|entry| entry.key).collect();
+    let keys: Vec<Tagged> = add.iter().map(Managed::tagged).collect();
     let applied = match outcome {
         Ok(applied) => applied,
         Err(Error::Overtaken { .. }) => {
@@ -424,25 +423,21 @@ fn states_after(edit: Edit, outcome: &Result<Applied, Error>) -> Vec<MapState> {
         }
         Err(error) => {
             let failed =
-                |keys: Vec<Key>| MapState::Failed(relay.clone(), keys, error.to_string().into());
+                |keys: Vec<Tagged>| MapState::Failed(relay.clone(), keys, error.to_string().into());
             return [keys, remove].into_iter().filter(|k| !k.is_empty()).map(failed).collect();
         }
     };
-    let line_against = |wanted: &Key| {
+    let line_against = |wanted: &Tagged| {
         applied.skipped.iter().find_map(|skipped| match skipped {
-            Skipped::Admins { entry, line_no, same: false }
-                if *entry == Tagged::try_tls(wanted.clone()) =>
-            {
-                Some(*line_no)
-            }
+            Skipped::Admins { entry, line_no, same: false } if entry == wanted => Some(*line_no),
             Skipped::Admins { .. } | Skipped::InForce(_) => None,
         })
     };
-    let (against, written): (Vec<Key>, Vec<Key>) =
+    let (against, written): (Vec<Tagged>, Vec<Tagged>) =
         keys.into_iter().partition(|key| line_against(key).is_some());
     let lines: Vec<String> = against
         .iter()
-        .filter_map(|key| Some(format!("line {} for {key}", line_against(key)?)))
+        .filter_map(|key| Some(format!("line {} for {}", line_against(key)?, key.brief())))
         .collect();
     let mut states = Vec::new();
     if !remove.is_empty() {
@@ -459,7 +454,6 @@ fn states_after(edit: Edit, outcome: &Result<Applied, Error>) -> Vec<MapState> {
 
 #[cfg(test)]
 mod tests {
-    use access::remedy::Remedy;
     use jiff::Timestamp;
     use maillog::relay::Relay;
 
@@ -469,22 +463,22 @@ mod tests {
     fn check(orders: &str, expect: &str) {
         let edits: Vec<Edit> = orders.split(' ').map(edit).collect();
         let Sum { add, remove } = Sum::of(&edits, &[]);
-        let add = add.iter().map(|entry| format!("+{}", entry.key));
+        let add = add.iter().map(|entry| format!("+{}", entry.tagged().brief()));
         let sum: Vec<String> =
-            add.chain(remove.iter().map(|entry| format!("-{}", entry.key))).collect();
+            add.chain(remove.iter().map(|entry| format!("-{}", entry.brief()))).collect();
         assert_eq!(sum.join(" "), expect);
     }
 
     fn edit(order: &str) -> Edit {
         let (sign, key) = order.split_at(1);
         let relay = Relay::parse(b"mx.example.org").unwrap();
-        let key: Key = key.parse().unwrap();
+        let entry: Tagged = key.parse().unwrap();
         if sign == "-" {
-            return Edit { relay, add: vec![], remove: vec![key] };
+            return Edit { relay, add: vec![], remove: vec![entry] };
         }
         let entry = Managed {
-            remedy: Remedy::TryTls,
-            key,
+            remedy: entry.remedy,
+            key: entry.key,
             relay: relay.as_str().into(),
             why: String::new(),
             since: Timestamp::UNIX_EPOCH,
@@ -500,5 +494,8 @@ mod tests {
         check("-192.0.2.1 +192.0.2.1", "+192.0.2.1");
         check("+192.0.2.1 -192.0.2.1 +192.0.2.1 -192.0.2.2", "+192.0.2.1 -192.0.2.2");
         check("+mx.example.org -MX.example.org", "-mx.example.org");
+        // The entry of another remedy for the same key is another.
+        let other = "TLS_Clt_features:192.0.2.1";
+        check(&format!("+{other} -192.0.2.1"), &format!("+{other} -192.0.2.1"));
     }
 }

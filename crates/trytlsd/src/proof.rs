@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use maillog::relay::Relay;
 use policy::input::Proof;
+use policy::remedy::RelayRemedy;
 use sendmail::own::Own;
 use sendmail::prove::{self, Mta, Target};
 use tracing::info;
@@ -23,8 +24,11 @@ pub(crate) struct Asked {
     pub(crate) timeout: Duration,
 }
 
-/// A relay, and the addresses at which its entries are to act.
-pub(crate) type Wanted = (Relay<'static>, Vec<Option<IpAddr>>);
+/// A relay, what its entries do, and the addresses at which they are to act.
+pub(crate) type Wanted = (Relay<'static>, RelayRemedy, Vec<Option<IpAddr>>);
+
+/// How sendmail is asked about relays.
+type Ask = fn(&Mta<'_>, &[Target]) -> Vec<prove::Proof>;
 
 /// A client: its address, and its PTR name if sendmail has confirmed it.
 pub(crate) type WantedClient = (IpAddr, Option<Box<str>>);
@@ -41,9 +45,17 @@ impl Asked {
 
     /// Asks about all of them at once.
     pub(crate) fn prove(&self, wanted: Vec<Wanted>) -> Vec<(Relay<'static>, Proof)> {
+        let (fallback, try_tls): (Vec<Wanted>, Vec<Wanted>) =
+            wanted.into_iter().partition(|(_, remedy, _)| *remedy == RelayRemedy::Fallback);
+        let mut proofs = self.prove_by(prove::prove, try_tls);
+        proofs.extend(self.prove_by(prove::fallback::prove, fallback));
+        proofs
+    }
+
+    fn prove_by(&self, ask: Ask, wanted: Vec<Wanted>) -> Vec<(Relay<'static>, Proof)> {
         let mut targets = Vec::new();
         let mut owners = Vec::new();
-        for (n, (relay, addresses)) in wanted.iter().enumerate() {
+        for (n, (relay, _, addresses)) in wanted.iter().enumerate() {
             for address in addresses {
                 if let Some(target) = Target::new(relay.as_str(), *address) {
                     targets.push(target);
@@ -51,12 +63,12 @@ impl Asked {
                 }
             }
         }
-        let answers = prove::prove(&self.mta(), &targets);
+        let answers = ask(&self.mta(), &targets);
         let of_one = |n: usize| {
             let own = owners.iter().zip(&answers).filter(move |(owner, _)| **owner == n);
             verdict(own.map(|(_, answer)| answer))
         };
-        wanted.into_iter().enumerate().map(|(n, (relay, _))| (relay, of_one(n))).collect()
+        wanted.into_iter().enumerate().map(|(n, (relay, ..))| (relay, of_one(n))).collect()
     }
 
     /// Asks about all of these clients at once.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use access::key::Key;
+use access::remedy::Tagged;
 use config::Config;
 use jiff::Timestamp;
 use policy::fact::{Answer, Ptr};
@@ -71,7 +71,7 @@ impl Listed {
         ptrs: &[Answer<Ptr>],
         verdict: Verdict,
         why: String,
-        keys: &[Key],
+        keys: &[Tagged],
     ) -> Self {
         let names = ptrs.iter().filter_map(|answer| match answer {
             Answer::Known(ptr) => Some(&ptr.names),
@@ -112,7 +112,7 @@ impl Listed {
             ptr_state,
             verdict,
             why,
-            entries: keys.iter().map(access::managed::line).collect(),
+            entries: keys.iter().map(Tagged::line).collect(),
         }
     }
 }

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use access::block;
-use access::key::Key;
+use access::managed::Managed;
+use access::remedy::Tagged;
 use config::Config;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -165,7 +166,7 @@ impl Scan {
             let (verdict, why) = judge(&rules, name, relay, record);
             let ptrs: Vec<_> =
                 relay.addresses.iter().map(|address| ptr_of(answers, *address)).collect();
-            let keys: &[Key] = match (verdict, record) {
+            let keys: &[Tagged] = match (verdict, record) {
                 (Verdict::Propose, Some(record)) => record.proposed(),
                 _ => &[],
             };
@@ -192,7 +193,7 @@ fn ptr_of(answers: &Answers, address: IpAddr) -> Answer<Ptr> {
 fn withhold(state: &mut State, input: Input<'_>, now: Timestamp) {
     for effect in step(state, input, now).effects {
         if let Effect::Edit(edit) = effect {
-            let keys = edit.add.into_iter().map(|managed| managed.key).collect();
+            let keys = edit.add.iter().map(Managed::tagged).collect();
             withhold(state, Input::Map(MapState::Withheld(edit.relay, keys)), now);
         }
     }

@@ -15,7 +15,6 @@ use crate::hold::Line;
 use crate::input::{Change, Effect};
 use crate::life::{Next, Probed};
 use crate::moment::seconds;
-use crate::probing::addresses;
 use crate::state::State;
 use crate::step::Outcome;
 
@@ -105,7 +104,7 @@ pub(crate) fn on_tick(state: &mut State, now: Timestamp, outcome: &mut Outcome) 
         }
         let Some(adopted) = state.adoptions.get_mut(&name) else { continue };
         adopted.life.probing(second);
-        let at = addresses(std::slice::from_ref(&adopted.key));
+        let at = adopted.key.address().into_iter().collect();
         outcome.effects.push(Effect::Probe(relay, at, second));
     }
 }
@@ -124,7 +123,8 @@ pub(crate) fn on_probed(
         return;
     }
     let Some(adopted) = state.adoptions.get_mut(relay.as_str()) else { return };
-    let next = adopted.life.probed(relay.as_str(), probed.clone(), seconds(now));
+    let rules = state.rules.life.of_the_admins();
+    let next = adopted.life.probed(&rules, relay.as_str(), probed.clone(), seconds(now));
     outcome.changes.push(Change::Probed(relay.clone(), probed.clone()));
     let was = adopted.mended;
     match probed {

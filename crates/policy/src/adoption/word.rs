@@ -13,7 +13,6 @@ use crate::input::{Change, Effect};
 use crate::life::Life;
 use crate::map;
 use crate::moment::seconds;
-use crate::rules;
 use crate::state::State;
 use crate::step::Outcome;
 
@@ -84,7 +83,7 @@ pub(crate) fn adopt(
         Ok(adoptable) => adoptable,
         Err(refusal) => return tell(relay, AdoptionChange::Refused(refusal), outcome),
     };
-    let rules = rules::Life { ttl: jiff::SignedDuration::ZERO, ..state.rules.life.clone() };
+    let rules = state.rules.life.of_the_admins();
     let adopted = Adopted {
         key,
         line: text,

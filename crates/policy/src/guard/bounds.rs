@@ -3,6 +3,7 @@
 use super::{Case, Says};
 use crate::hold::Hold;
 use crate::moment::seconds;
+use crate::remedy::RelayRemedy;
 
 pub(super) fn limits(case: &Case<'_>) -> Says {
     let new = case.new_keys().len();
@@ -15,6 +16,9 @@ pub(super) fn limits(case: &Case<'_>) -> Says {
 }
 
 pub(super) fn falls_back(case: &Case<'_>) -> Says {
+    if let (RelayRemedy::Fallback, Some(why)) = (case.remedy(), &case.state.host.no_fallback) {
+        return Says::Holds(Hold::NoFallback(why.clone()));
+    }
     match case.state.host.falls_back {
         true => Says::Holds(Hold::FallsBack),
         false => Says::Silent("off, or not known to be on".to_owned()),

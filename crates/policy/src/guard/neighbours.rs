@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use access::key::Key;
+use access::remedy::Tagged;
 use maillog::relay::Relay;
 
 use super::{Case, Rule, Says, doubts, promises, words};
@@ -30,7 +30,7 @@ pub(super) fn neighbours(case: &Case<'_>) -> Says {
     if !case.asked.is_located() {
         return Says::Waits("the PTR of its addresses".to_owned());
     }
-    let addresses: Vec<IpAddr> = case.new_keys().iter().filter_map(Key::address).collect();
+    let addresses: Vec<IpAddr> = case.new_keys().iter().filter_map(Tagged::address).collect();
     if addresses.is_empty() {
         return Says::Silent("no entry by address would be new".to_owned());
     }

@@ -5,6 +5,7 @@ use access::lookup::{Entries, Hit, Tag, lookup, lookup_dotted, lookup_recipients
 use super::{Case, Says};
 use crate::fact::Answer;
 use crate::hold::{Hold, Line};
+use crate::remedy::RelayRemedy;
 
 /// Of a line of the access file so much is quoted, in characters.
 const QUOTED: usize = 200;
@@ -41,7 +42,12 @@ pub(super) fn admin_try_tls(case: &Case<'_>) -> Says {
     if let Answer::Unknown(why) = &case.state.admin {
         return Says::Holds(Hold::AccessUnknown(why.clone()));
     }
-    by_host(case, Tag::TryTls, Hold::AdminTryTls)
+    match (by_host(case, Tag::TryTls, Hold::AdminTryTls), case.remedy()) {
+        (Says::Silent(_), RelayRemedy::Fallback) => {
+            by_host(case, Tag::TlsCltFeatures, Hold::AdminCltFeatures)
+        }
+        (says, _) => says,
+    }
 }
 
 pub(super) fn tls_srv(case: &Case<'_>) -> Says {

@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use access::lookup::Entries;
+use access::managed::Managed;
+use access::remedy::Tagged;
 use jiff::Timestamp;
 use maillog::event::{
     Attempt, Cause, CauseKind, Event, Fault, Recipients, Stuck, Success, Waiting, What,
@@ -243,9 +245,9 @@ impl Story {
                         self.input(Input::Line(relay, news));
                     }
                 }
-                Effect::Prove(relay, _) => self.told.push(format!("prove {relay}")),
+                Effect::Prove(relay, ..) => self.told.push(format!("prove {relay}")),
                 Effect::Edit(edit) => {
-                    let keys: Vec<_> = edit.add.iter().map(|entry| entry.key.clone()).collect();
+                    let keys: Vec<_> = edit.add.iter().map(Managed::tagged).collect();
                     self.told.push(format!("edit +{} -{}", list(&keys), list(&edit.remove)));
                     match self.map_is_slow {
                         true => self.ordered.push(edit),
@@ -266,7 +268,7 @@ impl Story {
 
     fn answer_edit(&mut self, edit: Edit) {
         let Edit { relay, add, remove } = edit;
-        let keys: Vec<_> = add.into_iter().map(|entry| entry.key).collect();
+        let keys: Vec<_> = add.iter().map(Managed::tagged).collect();
         let failed = self.map_fails;
         let answer = match (keys.is_empty(), self.dry_run) {
             (true, _) if failed => MapState::Failed(relay, remove, "disk full".into()),
@@ -359,8 +361,8 @@ fn adoption(relay: &str, change: &AdoptionChange) -> String {
     format!("adoption {relay}: {what}")
 }
 
-pub(crate) fn list(keys: &[access::key::Key]) -> String {
-    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+pub(crate) fn list(keys: &[Tagged]) -> String {
+    keys.iter().map(Tagged::brief).collect::<Vec<_>>().join(" ")
 }
 
 pub(crate) const MX: &str = "mx.example.org";
@@ -372,9 +374,9 @@ pub(crate) fn three(story: &mut Story) -> &mut Story {
     story.stuck(MX, "192.0.2.1").expect(&["candidate mx.example.org: 3 in 30m", ASK])
 }
 
-pub(crate) fn entry(key: &str) -> access::managed::Managed {
-    let tagged: access::remedy::Tagged = key.parse().unwrap();
-    access::managed::Managed {
+pub(crate) fn entry(key: &str) -> Managed {
+    let tagged: Tagged = key.parse().unwrap();
+    Managed {
         remedy: tagged.remedy,
         key: tagged.key,
         relay: MX.into(),

@@ -237,3 +237,29 @@ proptest! {
         prop_assert_eq!((access.class, access.path), (class, Some(PathBuf::from(path))));
     }
 }
+
+#[test]
+fn falling_back_for_one_host() {
+    let stock =
+        "DZ8.17.1.9/Debian-2+deb12u2\nKaccess hash -T<TMPF> /etc/mail/access\nStls_clt_features\n";
+    let check = |text: &str, expect: &str| {
+        let found = parse(text).expect("parses").falls_back_per_host();
+        let why = found.err().unwrap_or_default();
+        assert!(why.contains(expect) && why.is_empty() == expect.is_empty(), "{text}: {why}");
+    };
+    check(stock, "");
+    check(&stock.replace("Stls", "S tls"), "");
+    check(&stock.replace("features", "features=97"), "");
+    check(
+        &stock.replace("Stls_clt_features", "Stls_clt_feat_acc"),
+        "FEATURE(`tls_session_features')dnl",
+    );
+    check(&stock.replace("Stls", "#Stls"), "FEATURE(`tls_session_features')dnl");
+    check(&stock.replace("Kaccess", "Kother"), "FEATURE(`access_db')");
+    check(&stock.replace("8.17.1.9", "8.15.2"), "8.15.2/Debian-2+deb12u2, and only 8.16 and later");
+    check(&stock.replace("8.17.1.9", "8.9.3"), "only 8.16 and later");
+    check(&stock.replace("8.17.1.9", "8.16.0.41"), "");
+    check(&stock.replace("8.17.1.9", "9.0"), "");
+    check(&stock.replace("8.17.1.9", "ours"), "");
+    check(&stock.replace("DZ8.17.1.9/Debian-2+deb12u2\n", ""), "");
+}

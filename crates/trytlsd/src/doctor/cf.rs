@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use config::{Config, MapType};
+use config::{Config, MapType, RemedyChoice};
 use sendmail::cf::{Cf, MapLine};
 
 use crate::finding::{Finding, Said, good, note, wrong};
@@ -12,12 +12,13 @@ use crate::host::Host;
 type Check = fn(&Config, &Host) -> Option<Said>;
 
 /// The checks.
-const CHECKS: [(&str, Check); 6] = [
+const CHECKS: [(&str, Check); 7] = [
     ("cf", cf),
     ("access-map", access_map),
     ("map-class", map_class),
     ("beside", beside),
     ("fallback", fallback),
+    ("remedy", remedy),
     ("log-level", log_level),
 ];
 
@@ -164,6 +165,26 @@ fn fallback(config: &Config, host: &Host) -> Option<Said> {
         .mend("if you want that for every host whose TLS fails, leave it, and do without trytlsd")
         .mend("else, in sendmail.mc: define(`confTLS_FALLBACK_TO_CLEAR', `False')dnl")
         .mend(make_line(&config.access.cf.0.0)),
+    })
+}
+
+/// Whether the milder remedy can be used.
+fn remedy(config: &Config, host: &Host) -> Option<Said> {
+    host.cf().ok()?;
+    Some(match (*config.entry.remedy, host.falls_back(config)) {
+        (RemedyChoice::Fallback, Ok(())) => {
+            good("sendmail falls back for one relay: [entry] remedy = \"fallback\" can be used")
+        }
+        (RemedyChoice::TryTls, Ok(())) => good(
+            "sendmail could fall back for one relay: [entry] remedy = \"fallback\" could be used",
+        ),
+        (RemedyChoice::Fallback, Err(why)) => {
+            wrong(format!("[entry] remedy = \"fallback\" cannot be used: {why}"))
+                .mend("or, in the config: [entry] remedy = \"try_tls\"")
+        }
+        (RemedyChoice::TryTls, Err(why)) => {
+            good(format!("[entry] remedy = \"try_tls\" is used; \"fallback\" could not be: {why}"))
+        }
     })
 }
 

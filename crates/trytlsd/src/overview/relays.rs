@@ -1,10 +1,11 @@
 //! Relays with an entry, with one that dry run has shown, or with one that was lifted.
 
-use access::managed::line;
+use access::remedy::Tagged;
 use jiff::Timestamp;
 use policy::life::Life;
 use policy::moment::moment;
 use policy::record::Record;
+use policy::remedy::RelayRemedy;
 use policy::state::State;
 use serde::Serialize;
 
@@ -71,8 +72,8 @@ fn entry(relay: &str, record: &Record) -> Entry {
     };
     Entry {
         relay: relay.to_owned(),
-        lines: record.active().iter().map(line).collect(),
-        remedy: "Try_TLS NO",
+        lines: record.active().iter().map(Tagged::line).collect(),
+        remedy: record.active().first().and_then(RelayRemedy::of).map_or("", remedy),
         reason,
         since,
         until: life.and_then(|life| some(life.until)),
@@ -87,12 +88,20 @@ fn entry(relay: &str, record: &Record) -> Entry {
     }
 }
 
+/// What the entries do, in the words of the config.
+fn remedy(remedy: RelayRemedy) -> &'static str {
+    match remedy {
+        RelayRemedy::TryTls => "try_tls",
+        RelayRemedy::Fallback => "fallback",
+    }
+}
+
 pub(super) fn proposed(state: &State) -> Vec<Proposed> {
     let with = state.records().filter(|(_, record)| !record.proposed().is_empty());
     let mut found: Vec<Proposed> = with
         .map(|(relay, record)| Proposed {
             relay: relay.to_owned(),
-            lines: record.proposed().iter().map(line).collect(),
+            lines: record.proposed().iter().map(Tagged::line).collect(),
             since: moment(record.since()),
         })
         .collect();
