@@ -22,6 +22,7 @@ pub mod demo;
 mod dialogue;
 pub mod dns;
 pub mod generate;
+pub mod journal;
 pub mod lines;
 pub mod local;
 pub mod makemap;

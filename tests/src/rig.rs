@@ -1,9 +1,11 @@
 //! A folder with a maillog, an access file and a config, and the real trytlsd run on it: no bed, no root, no network but
 //! loopback. For what needs no sendmail.
 
+use std::env;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -21,6 +23,9 @@ pub const ACCESS: &str = "# the admin's\nConnect:127.0.0.1\tRELAY\nspam.example\
 
 /// Settings with which one attempt is enough and no guard waits, so that a test need not either.
 pub const AT_ONCE: &str = "[policy]\nfailures = 1\nmin_span = \"0s\"\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n";
+
+/// Where a rig's own programs are, in its folder.
+const BIN: &str = "bin";
 
 /// A folder of its own; gone when dropped.
 #[derive(Debug)]
@@ -108,6 +113,14 @@ impl Rig {
         self.write(&format!("trytlsd.d/{name}"), toml)
     }
 
+    /// A program that trytlsd finds before any other of that name: a shell script.
+    pub fn program(&self, name: &str, script: &str) -> Result<()> {
+        fs::create_dir_all(self.path(BIN))?;
+        let path = format!("{BIN}/{name}");
+        self.write(&path, format!("#!/bin/sh\n{script}\n"))?;
+        Ok(fs::set_permissions(self.path(&path), Permissions::from_mode(0o755))?)
+    }
+
     /// `trytlsd ARGS…` in the folder, to its end, with nothing on standard input.
     pub fn trytlsd<A: AsRef<OsStr>>(&self, args: &[A]) -> Result<Ran> {
         self.trytlsd_fed(args, b"")
@@ -157,6 +170,7 @@ impl Rig {
             .args(args)
             .current_dir(self.folder.path())
             .env("TZ", "UTC")
+            .env("PATH", format!("{}:{}", self.path(BIN).display(), env::var("PATH")?))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use tests::bed::{ACCESS, ACCESS_DB, Bed};
+use tests::lines::Failure;
 use tests::mta::{Mta, Queue};
 use tests::peers::{Channel, Mode, Peer};
 use tests::trytlsd::install_service;
@@ -137,4 +138,45 @@ fn a_service_that_systemd_starts_reloads_and_watches() {
     bed.sh("systemctl stop trytlsd").unwrap();
     assert_eq!(show(&bed, "Result"), "success", "{}", journal(&bed));
     assert_eq!(show(&bed, "StateDirectoryMode"), "0750");
+}
+
+/// The real journald between the real sendmail and us: what sendmail logs is seen from within the sandbox, and what a local
+/// user logs in its name is not believed.
+#[test]
+fn the_journal_tells_who_wrote_a_line() {
+    let Some(bed) = Bed::new()
+        .systemd()
+        .peer(Peer::new("a", "127.0.0.11", Mode::Garbage))
+        .peer(Peer::new("victim", "127.0.0.12", Mode::Tls))
+        .mta(Mta::default().queue(Queue::Nobody))
+        .start_or_skip("the_journal_tells_who_wrote_a_line")
+    else {
+        return;
+    };
+    install_service(&bed, &format!("{CONFIG}[log]\nsource = \"journald\"\n")).unwrap();
+    // Forged before the start, as a user and (by a program that is not sendmail) as root; then after it.
+    let forge = |by: &str, n: u32| {
+        let lines = Failure::by(n, "victim.mx.test", "127.0.0.12");
+        for line in (lines.ruleset + &lines.delivery).lines() {
+            let (_, message) = line.split_once("]: ").unwrap();
+            bed.namespace().write("/tmp/forged", message).unwrap();
+            let log = format!("logger --id={n} -p mail.info -t sm-mta -f /tmp/forged");
+            bed.sh(&format!("chmod 644 /tmp/forged; su -s /bin/sh {by} -c '{log}'")).unwrap();
+        }
+    };
+    forge("nobody", 4001);
+    bed.sh("systemctl start trytlsd").unwrap();
+    wait_journal(&bed, "all that was logged so far is read; following");
+    forge("nobody", 4002);
+    forge("root", 4003);
+    stuck(&bed, "a");
+    wait_journal(&bed, "proof relay=a.mx.test proof=Matches");
+    delivered(&bed, "a");
+    let said = journal(&bed);
+    assert!(said.contains("they are not believed"), "{said}");
+    assert!(!said.contains("victim"), "{said}");
+    wait_status(&bed, |status| status == "0 relays stuck, 1 entry in force");
+    let check = bed.run("trytlsd", &["check-config"]).unwrap();
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(said.contains("the journal journald holds lines of sendmail's"), "{said}");
 }

@@ -50,6 +50,8 @@ section!(
     source: LogSource = LogSource::File,
     /// The log file, or several.
     path: Paths = Paths(vec![PathBuf::from("/var/log/mail.log")]),
+    /// The folder of the journal's files, if it is not the system's journal.
+    journal: Optional<Absolute> = Optional(None),
     /// Regular expressions of the operator's own.
     pattern: Vec<LogPattern> = Vec::new(),
 });

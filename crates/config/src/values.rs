@@ -17,6 +17,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub enum LogSource {
     /// Files, followed.
     File,
+    /// The system's journal.
+    Journald,
 }
 
 /// `[access] type`: the class of the map.

@@ -60,6 +60,8 @@ pub struct Cf {
     pub queue_return: Option<u32>,
     /// `O TrustedUser`: who owns the maps that makemap makes as root. A name or a number.
     pub trusted_user: Option<String>,
+    /// `O RunAsUser`: as whom sendmail goes on once it has its sockets, if not as root. A name or a number.
+    pub run_as_user: Option<String>,
     /// `Dj`: the host's own name, where it stands in the file as plain text (else sendmail finds it at run time).
     pub host_name: Option<String>,
     /// `Cw`: further names of the host, where they are plain text.
@@ -228,6 +230,10 @@ impl Cf {
             self.trusted_user = plain_words(value).next();
         } else if name.eq_ignore_ascii_case(b"Timeout.queuereturn") {
             self.queue_return = queue_return::seconds(value);
+        } else if is_option(name, "RunAsUser", "Ru") {
+            // `user`, `user:group` or `user.group`.
+            let user = value.split(|byte| matches!(byte, b':' | b'.')).next().unwrap_or_default();
+            self.run_as_user = plain_words(user).next();
         } else {
             self.client_tls.option(name, value);
         }

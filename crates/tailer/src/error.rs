@@ -90,6 +90,24 @@ pub enum Error {
         /// The program that unpacks it.
         tool: &'static str,
     },
+    /// journalctl cannot be run.
+    #[error("cannot run {program:?}: {source}")]
+    NoJournalctl {
+        /// journalctl.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// journalctl ended before it should.
+    #[error("journalctl, reading {journal:?}, ended ({status}): {said}")]
+    Journalctl {
+        /// The journal.
+        journal: PathBuf,
+        /// How it ended.
+        status: String,
+        /// The first line of what it said.
+        said: String,
+    },
     /// A pattern matches no file.
     #[error("no file matches {pattern:?}")]
     NoMatch {

@@ -3,6 +3,8 @@
 //! | type | is |
 //! | --- | --- |
 //! | [`Tail`] | several logs followed on one thread: the one call that a daemon makes |
+//! | [`journal::Journal`] | the system's journal followed by journalctl, and whose entries are believed |
+//! | [`Logs`] | either of the two |
 //! | [`Follower`] | one log followed through rename, re-creation and copytruncate; never waits |
 //! | [`Place`], [`Start`] | how far a log was given out; where to begin |
 //! | [`Watch`] | what wakes the thread: file events as a hint, a timer always |
@@ -26,7 +28,9 @@ mod follower;
 mod former;
 mod held;
 mod input;
+pub mod journal;
 mod lines;
+mod logs;
 mod pace;
 mod place;
 mod rotated;
@@ -42,6 +46,7 @@ pub use file::FileId;
 pub use follower::{Follower, State, Step};
 pub use input::Input;
 pub use lines::{Block, Lines, MAX_LINE};
+pub use logs::{Logs, LogsWaker};
 pub use place::Place;
 pub use source::{Source, sources};
 pub use tail::{Next, Tail};

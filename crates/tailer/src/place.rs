@@ -31,6 +31,12 @@ enum Version {
         /// Oldest file first.
         files: Vec<Mark>,
     },
+    /// In the journal.
+    #[serde(rename = "journal")]
+    Journal {
+        /// Of the last entry that was given out.
+        cursor: String,
+    },
 }
 
 /// How far one file was given out.
@@ -53,10 +59,25 @@ impl Place {
         Self(Version::V1 { files })
     }
 
-    /// Its marks, oldest file first.
+    /// The place after an entry of the journal.
+    pub(crate) fn journal(cursor: String) -> Self {
+        Self(Version::Journal { cursor })
+    }
+
+    /// Its marks, oldest file first; none if it is a place in the journal.
     pub(crate) fn marks(&self) -> &[Mark] {
-        let Version::V1 { files } = &self.0;
-        files
+        match &self.0 {
+            Version::V1 { files } => files,
+            Version::Journal { .. } => &[],
+        }
+    }
+
+    /// The cursor of the journal's entry after which it is, if it is a place in the journal.
+    pub(crate) fn cursor(&self) -> Option<&str> {
+        match &self.0 {
+            Version::V1 { .. } => None,
+            Version::Journal { cursor } => Some(cursor),
+        }
     }
 }
 
@@ -109,5 +130,9 @@ mod tests {
         let text = serde_json::to_string(&Place::default()).unwrap();
         assert_eq!(text, r#"{"version":"1","files":[]}"#);
         assert!(serde_json::from_str::<Place>(&text.replace('1', "2")).is_err());
+        let journal = Place::journal("s=1;i=2".to_owned());
+        let text = serde_json::to_string(&journal).unwrap();
+        assert_eq!(text, r#"{"version":"journal","cursor":"s=1;i=2"}"#);
+        assert_eq!(serde_json::from_str::<Place>(&text).unwrap(), journal);
     }
 }

@@ -23,6 +23,7 @@ mod flush;
 mod glimpse;
 mod happening;
 mod host;
+mod journal;
 mod keeper;
 mod letter;
 mod lift;

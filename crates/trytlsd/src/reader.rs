@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use config::Config;
+use config::{Config, LogSource};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use maillog::calendar::StampReader;
@@ -26,12 +26,14 @@ use maillog::kinds::Kinds;
 use maillog::pattern::Patterns;
 use maillog::stamp::Calendar;
 use serde::{Deserialize, Serialize};
-use tailer::{Loss, Next, Options, Place, Since, Start, Tail, Waker};
+use tailer::journal::Journal;
+use tailer::{Logs, LogsWaker, Loss, Next, Options, Place, Since, Start, Tail};
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
 use crate::book::Mark;
 use crate::clock;
+use crate::journal;
 use crate::output::Safe;
 use crate::pulse::{Part, Pulse, WAITS};
 use crate::remembered::Remembered;
@@ -86,7 +88,7 @@ struct Kept {
 
 /// The running thread.
 pub(crate) struct Reader {
-    waker: Waker,
+    waker: LogsWaker,
     wishes: Arc<Mutex<Wishes>>,
     thread: JoinHandle<()>,
 }
@@ -140,7 +142,7 @@ impl Reader {
 
 /// What the thread works with.
 struct Reading {
-    tail: Tail,
+    tail: Logs,
     logs: Vec<Log>,
     window: SignedDuration,
     stamps: StampReader,
@@ -175,11 +177,11 @@ struct Gone;
 
 impl Reading {
     fn new(config: &Config, remembered: &Remembered, heart: Sender<Heard>, pulse: Pulse) -> Self {
-        let paths = &config.log.path.0;
         let window = config.policy.window.0;
-        let (logs, starts): (Vec<Log>, Vec<Start>) =
-            paths.iter().map(|path| Log::new(path, remembered, config)).unzip();
-        let tail = Tail::new(paths.iter().cloned().zip(starts), Options::default());
+        let (tail, logs) = match *config.log.source {
+            LogSource::File => files(config, remembered),
+            LogSource::Journald => the_journal(config, remembered),
+        };
         let stamps = Calendar { latest: clock::now(), zone: TimeZone::system() }.reader();
         Self {
             tail,
@@ -207,10 +209,7 @@ impl Reading {
 
     fn next(&mut self) -> Result<(), Gone> {
         self.pulse.step(Part::Reader);
-        let next = match self.pulse.rest() {
-            Some(rest) => self.tail.next_within(rest),
-            None => self.tail.wait(),
-        };
+        let next = self.tail.next(self.pulse.rest());
         if !self.unopened.is_empty()
             && let Some(log) = log_of(&next)
         {
@@ -324,18 +323,15 @@ fn log_of(next: &Next<'_>) -> Option<usize> {
 }
 
 impl Log {
-    /// The log as the ledger knows it, and where to begin: where reading ended, or, if it is new to us, where the window
-    /// begins, or the time for which a success is remembered.
-    fn new(path: &Path, remembered: &Remembered, config: &Config) -> (Self, Start) {
-        let (window, trusted_for) = (config.policy.window.0, config.guards.trusted_for.0);
+    /// The log as the ledger knows it, and where reading ended, if it is not new to us.
+    fn new(path: &Path, remembered: &Remembered, config: &Config) -> (Self, Option<Place>) {
         let kinds = if *config.receiving.enabled { KINDS.with(OF_CLIENTS) } else { KINDS };
         let name: Arc<str> = path.to_string_lossy().into();
         let kept = remembered.places.get(&*name).and_then(|text| readable::<Kept>(path, text));
         let pending = remembered.pending.get(&*name).and_then(|text| readable(path, text));
-        let (start, last) = match kept {
-            Some(Kept { place, last }) => (Start::At(place), last),
-            // The first time: successes are wanted from as far back as they count.
-            None => (since(window.max(trusted_for)), 0),
+        let (place, last) = match kept {
+            Some(Kept { place, last }) => (Some(place), last),
+            None => (None, 0),
         };
         let log = Self {
             name,
@@ -347,7 +343,7 @@ impl Log {
             unmarked: 0,
             marked: Instant::now(),
         };
-        (log, start)
+        (log, place)
     }
 
     /// A finder with other patterns, which goes on with what waits.
@@ -388,6 +384,31 @@ impl Log {
         });
         batch
     }
+}
+
+/// The files of the config, each from where reading ended.
+fn files(config: &Config, remembered: &Remembered) -> (Logs, Vec<Log>) {
+    let paths = &config.log.path.0;
+    let (logs, places): (Vec<Log>, Vec<Option<Place>>) =
+        paths.iter().map(|path| Log::new(path, remembered, config)).unzip();
+    let start = |place: Option<Place>| place.map_or_else(|| since(look_back(config)), Start::At);
+    let starts = places.into_iter().map(start);
+    let tail = Tail::new(paths.iter().cloned().zip(starts), Options::default());
+    (Logs::Files(Box::new(tail)), logs)
+}
+
+/// The journal, from where reading ended.
+fn the_journal(config: &Config, remembered: &Remembered) -> (Logs, Vec<Log>) {
+    let (log, place) = Log::new(journal::name(config), remembered, config);
+    let since = clock::system().checked_sub(look_back(config).unsigned_abs());
+    let since = since.unwrap_or(UNIX_EPOCH);
+    let journal = Journal::new(journal::source(config), place.as_ref(), since);
+    (Logs::Journal(Box::new(journal)), vec![log])
+}
+
+/// How far back a log that is new to us is read: where the window begins, or the time for which a success is remembered.
+fn look_back(config: &Config) -> SignedDuration {
+    config.policy.window.0.max(config.guards.trusted_for.0)
 }
 
 /// A text of the ledger, read back. One that cannot be read is as good as none.

@@ -172,6 +172,11 @@ fn the_host() {
     assert_eq!(cf.host_name.as_deref(), Some("lab.example.test"));
     assert_eq!(cf.trusted_user.as_deref(), Some("smmta"));
     assert_eq!(parse("Dj$w.example").expect("parses").host_name, None);
+    let run_as = |line: &str| parse(line).expect("parses").run_as_user;
+    assert_eq!(run_as("O RunAsUser=smmta:smmsp").as_deref(), Some("smmta"));
+    assert_eq!(run_as("O RunAsUser=111").as_deref(), Some("111"));
+    assert_eq!(run_as("O RunAsUser=$z"), None);
+    assert_eq!(run_as("O DefaultUser=mail:mail"), None);
 }
 
 #[test]

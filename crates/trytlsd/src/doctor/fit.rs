@@ -31,7 +31,9 @@ pub(crate) fn missing(places: &Places) -> Vec<String> {
     }
     if places.log.is_none() {
         let journal = match places.journal {
-            true => " (there is a journal, but no log file: install rsyslog)",
+            true => {
+                " (there is a journal, but no log file: [log] source = \"journald\" reads that)"
+            }
             false => "",
         };
         missing.push(format!("no log was found{journal}"));

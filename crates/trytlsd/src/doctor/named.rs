@@ -43,6 +43,9 @@ fn readable(what: &str, node: &Node) -> Said {
 }
 
 fn logs(seen: &Seen) -> Vec<Said> {
+    if let Some(said) = &seen.journal {
+        return said.clone();
+    }
     let found = seen.deep.as_ref().and_then(|deep| deep.places.log.as_ref());
     let log = |node: &Node| {
         let said = readable("the log", node);

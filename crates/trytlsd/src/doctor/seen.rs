@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::Config;
+use config::{Config, LogSource};
 use facts::{Resolver, Surveyed};
 use jiff::Timestamp;
 use policy::fact::{Answer, Fact, Question, Tlsa};
@@ -23,7 +23,9 @@ use super::places::Places;
 use super::sample::{self, Sample};
 use crate::asking::Answers;
 use crate::clock;
+use crate::finding::Said;
 use crate::host::{self, Host};
+use crate::journal;
 
 /// sendmail is given so long to say its version, whatever the config says.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,6 +52,8 @@ pub(crate) struct Seen {
     pub(crate) host: Host,
     /// Each log of the config.
     pub(crate) logs: Vec<Node>,
+    /// What was seen of the journal, where that is the log.
+    pub(crate) journal: Option<Vec<Said>>,
     pub(crate) access: Node,
     /// The map's file; none where the class has none.
     pub(crate) map: Option<Node>,
@@ -127,7 +131,8 @@ impl Seen {
         let base = settings.db();
         let ledger = config.ledger.path.0.0.parent().unwrap_or(Path::new("/"));
         Self {
-            logs: config.log.path.0.iter().map(|path| Node::look(path)).collect(),
+            logs: files(config).iter().map(|path| Node::look(path)).collect(),
+            journal: (*config.log.source == LogSource::Journald).then(|| journal::look(config)),
             access: Node::look(&config.access.file.0.0),
             map,
             makemap: host::program(&config.access.makemap),
@@ -159,7 +164,7 @@ impl Seen {
             about,
             asked,
             classes: seen.makemap.as_ref().map(|program| classes(program, config)),
-            samples: config.log.path.0.iter().map(|path| sample_of(path)).collect(),
+            samples: files(config).iter().map(|path| sample_of(path)).collect(),
             dns: if dns { Some(ask_dns(config)?) } else { None },
             time_keeper: TIME_KEEPERS
                 .iter()
@@ -174,6 +179,14 @@ impl Seen {
     pub(crate) fn builds(&self) -> bool {
         use config::RebuildWay::{Append, Replace};
         matches!(*self.config.access.rebuild, Replace | Append) && self.host.has_map()
+    }
+}
+
+/// The logs that are files; none where the journal is the log.
+fn files(config: &Config) -> &[PathBuf] {
+    match *config.log.source {
+        LogSource::File => &config.log.path.0,
+        LogSource::Journald => &[],
     }
 }
 

@@ -38,6 +38,7 @@ fn host(cf: &str, config: &str) -> (Seen, Deep) {
     let seen = Seen {
         host: Host::of(&config, cf.map_err(|error| error.to_string())),
         config,
+        journal: None,
         logs: vec![node("/var/log/mail.log", Kind::File, 0o640)],
         access: node("/etc/mail/access", Kind::File, 0o600),
         map: Some(node("/etc/mail/access.db", Kind::File, 0o640)),
