@@ -2,7 +2,7 @@
 //! test bed's root, run on the host.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
@@ -117,7 +117,7 @@ pub fn entry(writer: Writer<'_>, line: &str) -> Vec<u8> {
 }
 
 /// The words that run a program of the root on the host, with the root's libraries.
-fn of_root(program: &PathBuf) -> Result<Vec<String>, String> {
+fn of_root(program: &Path) -> Result<Vec<String>, String> {
     if !program.is_file() {
         return Err(format!("no {} (`make bed` makes it)", program.display()));
     }

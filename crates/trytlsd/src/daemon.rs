@@ -296,7 +296,9 @@ impl Daemon {
             }
             if ticked {
                 self.pulse.step(Part::Heart);
-                self.pulse.feed();
+                if self.service.is_ready() {
+                    self.pulse.feed();
+                }
                 self.service.stands(self.state.figures());
             }
         }

@@ -51,6 +51,11 @@ impl Service {
         self.stands(figures);
     }
 
+    /// Whether that was told: before, the manager has another limit than the watchdog's.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.phase != Phase::Starting
+    }
+
     /// All that was logged before the start is read.
     pub(crate) fn follows(&mut self, figures: Figures) {
         self.phase = Phase::Following;
@@ -77,7 +82,7 @@ impl Service {
             Safe(&why.chars().take(LONGEST).collect::<String>()).to_string()
         });
         // Before the logs are opened the end of a reload must not look like the end of the start.
-        if self.phase != Phase::Starting {
+        if self.is_ready() {
             tell(&[NotifyState::Ready]);
         }
         self.stands(figures);
