@@ -21,7 +21,7 @@ release = $(or $(CARGO_TARGET_DIR),target)/release
 .PHONY: test
 test: check ## everything that must hold: check, all tests with the real sendmail, each fuzz target briefly
 	@echo '== build'
-	@$(with) openssl -- cargo build --workspace --bin trytlsd --locked --quiet
+	@$(with) openssl -- cargo build --workspace --bin trytlsd --bin pages --locked --quiet
 	@echo '== tests'
 ifeq ($(shell id -u),0)
 	@$(with) openssl makemap unbound bed -- cargo test --workspace --locked
@@ -54,6 +54,20 @@ check: ## format, lints and documentation, without a warning
 .PHONY: bed
 bed: ## make the test bed's root under target/testbed, or say why it cannot be had
 	@tests/bed/build
+
+.PHONY: deb
+deb: ## a package for Debian in target/debian (BIN=path PAGES=path: of these programs, built already)
+	@$(built)
+	@packaging/deb $(or $(BIN),$(release)/trytlsd) $(or $(PAGES),$(release)/pages)
+
+.PHONY: rpm
+rpm: ## a package for RPM systems in target/rpm, with rpmbuild (the host's own, or Debian's, unpacked); BIN and PAGES as above
+	@$(built)
+	@packaging/rpm $(or $(BIN),$(release)/trytlsd) $(or $(PAGES),$(release)/pages)
+
+# What packages hold: linked with the system's OpenSSL, whose updates then reach it too.
+built = $(if $(BIN),:,OPENSSL_LINK=shared $(with) openssl -- \
+	cargo build --quiet --release --workspace --locked --bin trytlsd --bin pages)
 
 .PHONY: bench
 bench: ## whole-process ratios against ripgrep and grep on the same logs

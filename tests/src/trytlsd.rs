@@ -42,7 +42,8 @@ fn build() -> Result<PathBuf> {
     // and are not built twice. In release, as the caller, or not.
     let release: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
     let output = command(&cargo)
-        .args(["build", "--quiet", "--workspace", "--bin", "trytlsd", "--message-format", "json"])
+        .args(["build", "--quiet", "--workspace", "--bin", "trytlsd", "--bin", "pages"])
+        .args(["--message-format", "json"])
         .args(release)
         .current_dir(need::repository())
         .stderr(Stdio::inherit())
@@ -56,6 +57,17 @@ fn build() -> Result<PathBuf> {
         .filter(|message| message["target"]["name"] == "trytlsd")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo named no executable trytlsd")
+}
+
+/// The program that makes manual pages and completions: built with trytlsd, and beside it. `$PAGES_BIN`, where there is one.
+///
+/// # Errors
+/// Where cargo cannot build it.
+pub fn pages() -> Result<PathBuf> {
+    match env::var_os("PAGES_BIN") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => Ok(binary()?.with_file_name("pages")),
+    }
 }
 
 /// A trytlsd that runs in a bed. Killed when dropped.

@@ -331,8 +331,8 @@ pub(crate) struct Doctor {
     /// Ask no DNS server
     #[arg(long)]
     pub(crate) no_dns: bool,
-    /// Print a config that fits this host, and look no further
-    #[arg(long, conflicts_with_all = ["config", "json", "no_dns", "sequence_map"])]
+    /// Print a config that fits this host, whatever the config says, and look no further
+    #[arg(long, conflicts_with_all = ["json", "no_dns", "sequence_map"])]
     pub(crate) write_config: bool,
     /// Print the lines for sendmail.mc that put a map of trytlsd's own beside yours, and look no further
     #[arg(long, conflicts_with_all = ["json", "no_dns"])]

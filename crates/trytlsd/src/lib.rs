@@ -53,7 +53,7 @@ mod watcher;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use config::{self, Config};
 
 use crate::cli::{Cli, Command};
@@ -64,6 +64,11 @@ const FAILED: u8 = 1;
 
 /// The command line or the config is wrong.
 const MISUSED: u8 = 2;
+
+/// The command line as `--help` shows it: what manual pages and completions are made from.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
 
 /// The program: reads the command line, runs the command, and gives its exit status.
 pub fn main() -> ExitCode {
