@@ -149,6 +149,42 @@ fn a_package_from_its_installation_to_its_purge() {
     assert_eq!(bed.access().trim_end(), admins.trim_end());
 }
 
+/// The RPM package holds what it should; the config is one that an upgrade keeps. Installed it is nowhere here.
+#[test]
+fn an_rpm_package() {
+    let tools = need::repository().join("tests/bed/rpm");
+    let output = Command::new(tools).output().unwrap();
+    if !output.status.success() {
+        return need::skip("an_rpm_package", "no rpmbuild (tests/bed/rpm)");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let tools = String::from_utf8(output.stdout).unwrap();
+    let (binary, pages) = (binary().unwrap(), pages().unwrap());
+    let asked = sh(
+        "rpm=$(RPM_OUT=\"$PWD\" \"$REPO/packaging/rpm\" \"$BIN\" \"$PAGES\" | tail -n 1)
+         PATH=${TOOLS:+$TOOLS:}$PATH
+         for what in -l --configfiles --requires; do echo \"== $what\"; rpm --dbpath \"$PWD/db\" -qp $what \"$rpm\"; done",
+        folder.path(),
+        &[
+            ("REPO", need::repository()),
+            ("BIN", &binary),
+            ("PAGES", &pages),
+            ("TOOLS", Path::new(tools.trim())),
+        ],
+    );
+    for line in [
+        "/usr/bin/trytlsd",
+        "/usr/lib/systemd/system/trytlsd.service",
+        "/usr/share/man/man8/trytlsd-scan.8.gz",
+        "/usr/share/man/man5/trytlsd.toml.5.gz",
+        "/usr/share/zsh/site-functions/_trytlsd",
+        "== --configfiles\n/etc/trytlsd/trytlsd.toml",
+        "libc.so.6()(64bit)",
+    ] {
+        assert!(asked.contains(&format!("{line}\n")), "{line:?} in {asked}");
+    }
+}
+
 /// The manual pages and completions know every command and option that `--help` knows, and the config's page every key.
 #[test]
 fn pages_and_completions_say_what_help_says() {
