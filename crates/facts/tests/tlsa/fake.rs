@@ -62,6 +62,23 @@ async fn check(server: SocketAddr, dnssec: Dnssec, relay: &str, expect: &str) {
     assert_eq!(answer, expect, "{relay} {dnssec:?}");
 }
 
+/// What is said of each server beforehand.
+#[tokio::test]
+async fn a_survey() {
+    let validates = DnsServer::start(root(zone(), true)).expect("server");
+    let does_not = DnsServer::start(root(zone(), false)).expect("server");
+    let gone = SocketAddr::from((Ipv4Addr::LOCALHOST, 9)); // Nobody listens there.
+    let servers = [validates.address(), does_not.address(), gone];
+    let timeout = Duration::from_secs(1);
+    let resolver = Resolver::new(Settings { timeout, ..settings(&servers) });
+    let found = resolver.survey().await;
+    let short =
+        found.iter().map(|server| (server.address, server.trusted, server.validates.clone().ok()));
+    let expect =
+        [(servers[0], true, Some(true)), (servers[1], true, Some(false)), (gone, true, None)];
+    assert_eq!(short.collect::<Vec<_>>(), expect);
+}
+
 #[tokio::test]
 async fn a_trusted_server_that_validates() {
     let server = DnsServer::start(root(zone(), true)).expect("server");
