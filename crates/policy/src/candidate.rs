@@ -28,6 +28,9 @@ const MOST_KEYS: usize = 64;
 
 /// Goes on with a relay for which nothing is under way, if there is enough against it.
 pub(crate) fn weigh(state: &mut State, relay: &Relay<'_>, now: Timestamp, outcome: &mut Outcome) {
+    if state.is_halted() {
+        return; // When it ends.
+    }
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     if record.is_decided() {
         let uncovered = record.uncovered();
@@ -177,6 +180,9 @@ pub(crate) fn hold_back(
 
 /// What a passing state of things has held is tried again, if there is still enough against the relay.
 pub(crate) fn retry(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    if state.is_halted() {
+        return;
+    }
     let rules = state.rules.clone();
     let again = |record: &mut Record| {
         let limited = matches!(record.hold(), Some(Hold::EntriesLimit(..) | Hold::HourLimit(..)));

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use self::client::{Client, Entry, Standing};
 pub use self::guard::judge;
 pub(crate) use self::map::{go_on, hear, on_look};
-pub(crate) use self::way::{arm, on_event, resume, retry, tick};
+pub(crate) use self::way::{arm, on_event, resume, retry, take_all_out, tick};
 pub use self::way::{entry_for, rules_for, weight};
 pub use self::word::refusal;
 pub(crate) use self::word::{approve, end_terms, lift_on_word};
@@ -107,6 +107,8 @@ pub enum ClientChange {
     Withdrawn(Tagged, Hold),
     /// Its time is over: it is taken out, and TLS is offered again.
     Expired(Tagged),
+    /// An operator has disarmed all: it is taken out.
+    Disarmed(Tagged),
     /// Mail came in, or a handshake succeeded: what was counted is void.
     Cleared,
 }
@@ -141,6 +143,12 @@ impl Clients {
     /// Entries in force, proposed, or on their way.
     pub(crate) fn entries(&self) -> usize {
         self.table.iter().filter(|(_, client)| client.standing.entry().is_some()).count()
+    }
+
+    /// Entries that are to be taken out, and may still be in the file.
+    pub(crate) fn removing(&self) -> usize {
+        let removing = |client: &Client| matches!(client.standing, Standing::Removing(_));
+        self.table.iter().filter(|(_, client)| removing(client)).count()
     }
 
     /// The addresses of the clients that fit.

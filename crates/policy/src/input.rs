@@ -15,6 +15,7 @@ use crate::approval::Approval;
 use crate::clients::{ClientChange, ClientEdit, ClientNews};
 use crate::evidence::Weight;
 use crate::fact::{Fact, Question};
+use crate::halt::Halt;
 use crate::hold::Hold;
 use crate::life::Probed;
 use crate::remedy::RelayRemedy;
@@ -111,6 +112,10 @@ pub enum Request {
     Adopt(Relay<'static>, Word),
     /// It is no more.
     EndAdoption(Relay<'static>),
+    /// Nothing is to be decided, until [`Request::GoOn`].
+    Halt(Halt),
+    /// The halt ends.
+    GoOn,
 }
 
 /// Something to be done outside.
@@ -159,6 +164,8 @@ pub enum Ending {
     Quiet,
     /// Of the same: sendmail cannot fall back any more.
     NoFallback,
+    /// An operator has disarmed all.
+    Disarmed,
 }
 
 /// Something that is so from now on.
@@ -200,6 +207,10 @@ pub enum Change {
     Adoption(Relay<'static>, AdoptionChange),
     /// A client of ours, by address.
     Client(IpAddr, ClientChange),
+    /// Nothing is decided, by an operator's word.
+    Halted(Halt),
+    /// The halt has ended.
+    WentOn(Halt),
     /// Something needs a person.
     Raised(Alarm),
     /// It does no more.

@@ -17,6 +17,7 @@ mod fallback;
 mod few;
 pub mod figures;
 pub mod guard;
+pub mod halt;
 pub mod handshake;
 pub mod hold;
 pub mod host;

@@ -16,6 +16,7 @@ use maillog::relay::Relay;
 use crate::candidate::{self, hold_back, relays};
 use crate::fact::Answer;
 use crate::guard::{Guard, against_return};
+use crate::halt;
 use crate::hold::Hold;
 use crate::input::{Change, Edit, Effect, Ending, Look, MapState, Proof};
 use crate::life::Life;
@@ -35,6 +36,9 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
             compare(state, &look, now, outcome);
             settle_all(state, &look, now, outcome);
             adopt(state, look);
+            if state.is_disarmed() {
+                halt::take_all_out(state, now, outcome);
+            }
             withdraw_required(state, now, outcome);
             put_back(state, now, outcome);
         }
@@ -386,7 +390,7 @@ fn lift(
 
 /// Puts back what others wiped away without meaning us, not more often than the rules allow.
 pub(crate) fn put_back(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
-    if !state.may_put_back(now) {
+    if state.is_halted() || !state.may_put_back(now) {
         return;
     }
     let waits = |record: &Record| {

@@ -29,7 +29,7 @@ const JUMP: i64 = 7 * 86_400;
 
 /// A relay has failed: it is probed a few times over some minutes, if that can shorten the wait.
 pub(crate) fn begin(state: &mut State, relay: &Relay<'_>, strength: Strength, now: Timestamp) {
-    if !state.rules.probe {
+    if !state.rules.probe || state.is_halted() {
         return;
     }
     let failures = state.rules.failures;
@@ -62,7 +62,7 @@ pub(crate) fn on_freed(state: &mut State, relay: &Relay<'_>, end: End) {
 
 /// Starts the probes that are due, and ends the entries that nobody uses.
 pub(crate) fn on_tick(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
-    if !state.live {
+    if !state.live || state.is_halted() {
         return;
     }
     for relay in relays(state, |record| !record.active().is_empty()) {
@@ -139,7 +139,8 @@ pub(crate) fn addresses(keys: &[Tagged]) -> Vec<IpAddr> {
     keys.iter().map(Tagged::address).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
-/// What the probe found that began then. One that is not waited for any more says nothing: what it found may be long ago.
+/// What the probe found that began then. One that is not waited for any more says nothing: what it found may be long ago;
+/// nor does one that had begun before a halt.
 pub(crate) fn on_probed(
     state: &mut State,
     relay: &Relay<'static>,
@@ -148,6 +149,9 @@ pub(crate) fn on_probed(
     now: Timestamp,
     outcome: &mut Outcome,
 ) {
+    if state.is_halted() {
+        return;
+    }
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     if record.active().is_empty() {
         return count(state, relay, began, &probed, now, outcome);

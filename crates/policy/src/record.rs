@@ -407,6 +407,11 @@ impl Record {
         }
     }
 
+    /// What answers are waited for, if some are.
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        self.work().asked()
+    }
+
     /// The questions whose answers are waited for.
     pub(crate) fn questions(&self) -> impl Iterator<Item = Question> {
         self.work().asked().into_iter().flat_map(Asked::open)

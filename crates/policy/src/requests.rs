@@ -20,6 +20,9 @@ pub(crate) fn arm(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
         return; // The log is not read up to its end: it is done then.
     }
     state.armed = true;
+    if state.is_halted() {
+        return; // When that ends.
+    }
     for relay in relays(state, |record| !record.proposed().is_empty()) {
         if let Some(hold) = state.limit(1, now) {
             return state.raise_limit(&hold, now, &mut outcome.changes);

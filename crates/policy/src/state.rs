@@ -13,6 +13,7 @@ use crate::asked::Asked;
 use crate::candidate::relays;
 use crate::clients::{Client, Clients};
 use crate::fact::{Answer, Question};
+use crate::halt::{Halt, HaltKind};
 use crate::hold::Hold;
 use crate::host::Host;
 use crate::input::Change;
@@ -44,6 +45,8 @@ pub struct State {
     pub(crate) live: bool,
     /// Dry run has ended, and what it has shown is being written.
     pub(crate) armed: bool,
+    /// An operator's word that nothing is to be decided for now.
+    pub(crate) halt: Option<Halt>,
     pub(crate) host: Host,
     /// The admin's own lines in the access file.
     pub(crate) admin: Answer<Entries>,
@@ -86,6 +89,7 @@ impl State {
             put_back: None,
             live: true,
             armed: false,
+            halt: None,
             host: Host::NOT_ASKED,
             admin: Answer::NotAsked,
             lately: Lately::default(),
@@ -169,6 +173,32 @@ impl State {
     pub fn with_alarms(mut self, alarms: Vec<Alarm>) -> Self {
         self.alarms = alarms;
         self
+    }
+
+    /// The same, halted as it was.
+    #[must_use]
+    pub fn with_halt(mut self, halt: Option<Halt>) -> Self {
+        self.halt = halt;
+        self
+    }
+
+    /// An operator's word that nothing is to be decided for now, if it holds.
+    pub fn halt(&self) -> Option<&Halt> {
+        self.halt.as_ref()
+    }
+
+    pub(crate) fn is_halted(&self) -> bool {
+        self.halt.is_some()
+    }
+
+    pub(crate) fn is_disarmed(&self) -> bool {
+        self.halt.as_ref().is_some_and(|halt| halt.kind == HaltKind::Disarmed)
+    }
+
+    /// Entries that are to be taken out, and may still be in the file.
+    pub fn removing(&self) -> usize {
+        let of_relays = self.relays.iter().map(|(_, record)| record.removing().len());
+        of_relays.sum::<usize>() + self.clients.removing()
     }
 
     /// What is known of this host itself, from now on.

@@ -21,7 +21,9 @@ use crate::record::{Record, Work};
 use crate::remedy::RelayRemedy;
 use crate::rules::Rules;
 use crate::state::State;
-use crate::{adoption, candidate, clients, fallback, map, probing, requests, successes, withdraw};
+use crate::{
+    adoption, candidate, clients, fallback, halt, map, probing, requests, successes, withdraw,
+};
 
 /// What a step brought about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
         Input::Request(Request::Approve(relay, approval)) => {
             requests::approve(state, &relay, approval, now, &mut outcome);
         }
+        Input::Request(Request::Halt(halt)) => halt::halt(state, halt, now, &mut outcome),
+        Input::Request(Request::GoOn) => halt::go_on(state, now, &mut outcome),
         Input::Request(Request::Lift(relay, until)) => {
             adoption::lift_on_word(state, &relay, until, now, &mut outcome);
         }

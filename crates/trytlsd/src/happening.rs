@@ -48,6 +48,8 @@ pub(crate) fn log(change: &Change) {
         }
         Change::Adoption(relay, change) => adoption::log(relay, change),
         Change::Client(address, change) => client::log(*address, change),
+        Change::Halted(halt) => warn!(by = %Safe(&halt.who), "{}", halt.kind.word()),
+        Change::WentOn(halt) => info!("no longer {}; going on", halt.kind.word()),
         Change::Raised(alarm) => {
             error!("ALARM: {}; nothing is written meanwhile", Safe(&alarm.says))
         }
@@ -113,6 +115,12 @@ pub(crate) fn of(change: &Change, at: Timestamp) -> Option<Happening> {
             (relay, what, detail)
         }
         Change::Client(address, change) => return client::of(*address, change, at),
+        Change::Halted(halt) => {
+            return Some(of_all(at, halt.kind.word(), &format!("by {}", halt.who)));
+        }
+        Change::WentOn(halt) => {
+            return Some(of_all(at, "resumed", &format!("no longer {}", halt.kind.word())));
+        }
         Change::Raised(alarm) => return Some(of_all(at, "alarm", &alarm.says)),
         Change::Ended(about) => return Some(of_all(at, "alarm-ended", about.word())),
         Change::Cleared(_) => return None,
@@ -142,6 +150,7 @@ fn ending_words(ending: Ending) -> &'static str {
     match ending {
         Ending::Mended => "two good probes in a row; on probation",
         Ending::Unused => "sendmail has not used it for long",
+        Ending::Disarmed => "an operator has disarmed trytlsd",
         Ending::Quiet => "nothing was found broken for a week; on probation",
         Ending::NoFallback => "sendmail cannot fall back for one relay any more; on probation",
         Ending::Unreachable => "nobody answers there, and its time has ended",

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::client::Entry;
 use super::guard::{against_return, against_standing};
-use super::way::{hold_back, take_out, weigh, write};
+use super::way::{hold_back, take_all_out, take_out, weigh, write};
 use super::{Became, Client, ClientChange, ClientNews, Standing, text};
 use crate::hold::Hold;
 use crate::input::{Change, Effect, Look, MapState, Proof};
@@ -116,6 +116,9 @@ pub(crate) fn on_look(
     compare(state, look, &ours, first, now, outcome);
     if first {
         adopt(state, ours);
+        if state.is_disarmed() {
+            take_all_out(state, outcome);
+        }
     }
 }
 
@@ -209,7 +212,7 @@ pub(crate) fn go_on(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
         outcome.changes.push(Change::Client(address, change));
         take_out(state, address, entry, outcome);
     }
-    if !state.may_put_back(now) {
+    if state.is_halted() || !state.may_put_back(now) {
         return;
     }
     for address in state.clients.which(|client| matches!(client.standing, Standing::Wiped(_))) {

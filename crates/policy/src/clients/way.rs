@@ -95,6 +95,9 @@ fn gets_through(
 
 /// Goes on with a client that has no entry, if there is enough against it.
 pub(super) fn weigh(state: &mut State, address: IpAddr, now: Timestamp, outcome: &mut Outcome) {
+    if state.is_halted() {
+        return; // When it ends.
+    }
     let Some(receiving) = state.rules.receiving.clone() else { return };
     let row = text(address);
     let Some(client) = state.clients.table.get(&row) else { return };
@@ -210,6 +213,25 @@ pub(super) fn take_out(state: &mut State, address: IpAddr, entry: Entry, outcome
     outcome.effects.push(Effect::EditClient(ClientEdit::Remove(address, tagged)));
 }
 
+/// Whatever of ours is in force, on its way, or to be put back goes.
+pub(crate) fn take_all_out(state: &mut State, outcome: &mut Outcome) {
+    for address in state.clients.which(|client| client.standing.entry().is_some()) {
+        let Some(client) = state.clients.table.get_mut(&text(address)) else { continue };
+        match std::mem::take(&mut client.standing) {
+            Standing::Active(entry) => {
+                let disarmed = ClientChange::Disarmed(entry.tagged());
+                outcome.changes.push(Change::Client(address, disarmed));
+                take_out(state, address, entry, outcome);
+            }
+            // Its writing may be under way: to take out what is not there does nothing.
+            Standing::Writing(entry) | Standing::PuttingBack(entry) => {
+                take_out(state, address, entry, outcome);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// The log has been read up to its end: what was gathered is judged.
 pub(crate) fn resume(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
     for address in state.clients.which(|client| !client.evidence.is_empty()) {
@@ -219,6 +241,9 @@ pub(crate) fn resume(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
 
 /// What dry run has shown goes through the guards again.
 pub(crate) fn arm(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    if state.is_halted() {
+        return; // When that ends.
+    }
     for address in state.clients.which(|client| matches!(client.standing, Standing::Proposed(_))) {
         if let Some(client) = state.clients.table.get_mut(&text(address)) {
             client.standing = Standing::None;
@@ -229,6 +254,9 @@ pub(crate) fn arm(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
 
 /// Time passed: entries end.
 pub(crate) fn tick(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
+    if state.is_halted() {
+        return;
+    }
     let second = seconds(now);
     let over = |client: &Client| match &client.standing {
         Standing::Active(entry) => entry.until != 0 && entry.until <= second,

@@ -180,6 +180,8 @@ impl Story {
                 }
                 Change::Adoption(relay, change) => adoption(&relay.to_string(), change),
                 Change::Client(address, change) => client(*address, change, self.now()),
+                Change::Halted(halt) => format!("{} by {}", halt.kind.word(), halt.who),
+                Change::WentOn(halt) => format!("no longer {}", halt.kind.word()),
                 Change::Raised(alarm) => format!("alarm: {}", alarm.says),
                 Change::Ended(about) => format!("alarm ended: {about:?}"),
             });
@@ -339,6 +341,7 @@ fn client(address: IpAddr, change: &ClientChange, now: Timestamp) -> String {
         ClientChange::PutBack(entry) => format!("put back {entry}"),
         ClientChange::Withdrawn(entry, hold) => format!("withdrawn {entry}: {hold}"),
         ClientChange::Expired(entry) => format!("expired {entry}"),
+        ClientChange::Disarmed(entry) => format!("disarmed {entry}"),
         ClientChange::Cleared => "cleared".to_owned(),
     };
     format!("client {address}: {what}")

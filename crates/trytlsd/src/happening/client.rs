@@ -51,6 +51,9 @@ pub(super) fn log(client: IpAddr, change: &ClientChange) {
         ClientChange::Expired(entry) => {
             info!(%client, %entry, "its time is over; STARTTLS is offered again");
         }
+        ClientChange::Disarmed(entry) => {
+            info!(%client, %entry, "lifted: an operator has disarmed trytlsd");
+        }
         ClientChange::Cleared => debug!(%client, "its mail gets through; the count is cleared"),
     }
 }
@@ -78,6 +81,9 @@ pub(super) fn of(client: IpAddr, change: &ClientChange, at: Timestamp) -> Option
         ClientChange::PutBack(entry) => ("put-back", entry.to_string()),
         ClientChange::Withdrawn(entry, hold) => ("withdrawn", format!("{entry}: {hold}")),
         ClientChange::Expired(entry) => ("expired", entry.to_string()),
+        ClientChange::Disarmed(entry) => {
+            ("lifted", format!("{entry}: an operator has disarmed trytlsd"))
+        }
         ClientChange::Cleared => return None,
     };
     let relay = Some(format!("{CLIENT}{client}"));
