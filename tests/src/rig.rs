@@ -92,7 +92,7 @@ impl Rig {
     }
 
     /// Writes trytlsd.toml: `extra` after what names the rig's own files. A section that is begun in `extra` must not
-    /// be `[log]`, `[access]`, `[dns]` or `[ledger]`; those are overridden by [`Rig::drop_in`].
+    /// be `[log]`, `[access]`, `[dns]`, `[ledger]` or `[control]`; those are overridden by [`Rig::drop_in`].
     pub fn config(&self, extra: &str) -> Result<()> {
         let folder = self.folder.path().display();
         self.write(
@@ -101,7 +101,8 @@ impl Rig {
                 "{extra}\n[log]\npath = \"{folder}/mail.log\"\n[access]\nfile = \"{folder}/access\"\n\
                  map = \"{folder}/access\"\ntype = \"text\"\ncf = \"{folder}/sendmail.cf\"\n\
                  [dns]\nservers = [\"{}\"]\ntimeout = \"1s\"\n\
-                 [ledger]\npath = \"{folder}/ledger.db\"\n",
+                 [ledger]\npath = \"{folder}/ledger.db\"\n\
+                 [control]\nsocket = \"{folder}/control.sock\"\n",
                 self.dns.address(),
             ),
         )
@@ -158,7 +159,26 @@ impl Rig {
 
     fn begin(&self, args: &[&str], variables: &[(&str, &str)]) -> Result<Running> {
         let args = [&["run", "--config", "trytlsd.toml"], args].concat();
-        let mut child = self.command(&args)?.envs(variables.iter().copied()).spawn()?;
+        self.start(&args, variables)
+    }
+
+    /// `trytlsd ARGS…` whose standard output nobody reads: what it was written to is closed.
+    pub fn unread(&self, args: &[&str]) -> Result<Ran> {
+        let mut child = self.command(args)?.spawn()?;
+        drop(child.stdout.take());
+        let stderr = collect(child.stderr.take().context("standard error")?);
+        let mut running = Running { child, stdout: Text::default(), stderr };
+        let status = running.wait_end(Duration::from_secs(40))?;
+        Ok(Ran { stdout: String::new(), stderr: running.stderr(), status: status.code() })
+    }
+
+    /// `trytlsd ARGS…` in the folder; does not wait.
+    pub fn spawn(&self, args: &[&str]) -> Result<Running> {
+        self.start(args, &[])
+    }
+
+    fn start(&self, args: &[&str], variables: &[(&str, &str)]) -> Result<Running> {
+        let mut child = self.command(args)?.envs(variables.iter().copied()).spawn()?;
         let (stdout, stderr) = pipes(&mut child)?;
         Ok(Running { child, stdout, stderr })
     }

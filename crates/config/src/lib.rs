@@ -191,6 +191,15 @@ section!(
     path: Text<Absolute> = Text(Absolute(PathBuf::from("/var/lib/trytlsd/ledger.db"))),
 });
 
+section!(
+    /// The control socket.
+    Control, GivenControl, "[control] ", {
+    /// Where commands ask the daemon.
+    socket: Optional<Absolute> = Optional(Some(Absolute(PathBuf::from("/run/trytlsd/control.sock")))),
+    /// The group whose members may ask what is known; a name or a number.
+    group: String = String::new(),
+});
+
 /// The config in force.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -216,6 +225,8 @@ pub struct Config {
     pub mta_sts: MtaSts,
     /// `[ledger]`.
     pub ledger: Ledger,
+    /// `[control]`.
+    pub control: Control,
     /// The files that were read, in order.
     pub files: Vec<PathBuf>,
 }
@@ -245,6 +256,8 @@ struct Given {
     mta_sts: GivenMtaSts,
     #[serde(default)]
     ledger: GivenLedger,
+    #[serde(default)]
+    control: GivenControl,
 }
 
 /// A config that cannot be used.
@@ -351,6 +364,7 @@ impl Config {
         self.dns.overlay(given.dns, &file);
         self.mta_sts.overlay(given.mta_sts, &file);
         self.ledger.overlay(given.ledger, &file);
+        self.control.overlay(given.control, &file);
         self.files.push(path.to_owned());
         Ok(())
     }
@@ -463,6 +477,7 @@ impl Config {
             self.dns.shown(),
             self.mta_sts.shown(),
             self.ledger.shown(),
+            self.control.shown(),
         ]
         .concat()
     }

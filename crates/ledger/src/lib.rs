@@ -55,5 +55,6 @@ pub use inbox::Inbox;
 pub use limits::Limits;
 pub use loaded::Loaded;
 pub use lock::holder;
+pub use query::Wanted;
 pub use row::{Happening, RelayChange, Request, Settled, StsRow, Success};
 pub use view::View;

@@ -35,6 +35,57 @@ pub(crate) fn history(
     Ok(found)
 }
 
+/// Which happenings are wanted, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// Those of a relay or a client of this name, whatever the case of its letters, with or without brackets; else all.
+    pub of: Option<&'a str>,
+    /// The first of those after this number; else the latest. Of a number that there is not yet, all: the ledger was begun
+    /// anew.
+    pub after: Option<i64>,
+    /// Those since then.
+    pub since: Timestamp,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// The wanted happenings, the oldest first, each with its number; and the number after which to ask for more.
+pub(crate) fn happenings(
+    connection: &Connection,
+    wanted: &Wanted<'_>,
+) -> rusqlite::Result<(Vec<(i64, Happening)>, i64)> {
+    let newest: i64 =
+        connection.query_row("SELECT coalesce(max(id), 0) FROM happening", (), |row| row.get(0))?;
+    let after = wanted.after.filter(|after| *after <= newest).unwrap_or(0);
+    let of = match wanted.of {
+        Some(_) => "relay COLLATE NOCASE IN (:of, '[' || :of || ']', 'client ' || :of) AND",
+        None => ":of IS NULL AND",
+    };
+    let order = if wanted.after.is_some() { "ASC" } else { "DESC" };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT at, relay, what, detail, id FROM happening
+         WHERE {of} id > :after AND id <= :newest AND at >= :since ORDER BY id {order} LIMIT :limit"
+    ))?;
+    let parameters = named_params! {
+        ":of": wanted.of, ":after": after, ":newest": newest,
+        ":since": wanted.since.as_second(), ":limit": wanted.limit,
+    };
+    let found = statement.query_map(parameters, |row| {
+        let at = moment(row.get(0)?);
+        let happening =
+            Happening { at, relay: row.get(1)?, what: row.get(2)?, detail: row.get(3)? };
+        Ok((row.get(4)?, happening))
+    })?;
+    let mut found: Vec<(i64, Happening)> = found.collect::<Result<_, _>>()?;
+    if wanted.after.is_none() {
+        found.reverse();
+        return Ok((found, newest));
+    }
+    let full = u32::try_from(found.len()).is_ok_and(|count| count >= wanted.limit);
+    let last = found.last().filter(|_| full).map_or(newest, |(id, _)| *id);
+    Ok((found, last))
+}
+
 /// The requests that are not settled, the oldest first.
 pub(crate) fn open_requests(connection: &Connection) -> rusqlite::Result<Vec<Request>> {
     connection

@@ -14,7 +14,7 @@ use crate::connect;
 use crate::error::{Error, reading};
 use crate::files::resolve;
 use crate::loaded::Loaded;
-use crate::query;
+use crate::query::{self, Wanted};
 use crate::row::{Happening, Request};
 use crate::schema::{self, Kind, STEPS};
 use crate::store::newer;
@@ -62,6 +62,15 @@ impl View {
     ) -> Result<Vec<Happening>, Error> {
         query::history(&self.connection, relay, since, limit)
             .map_err(|source| fault(&self.path, source))
+    }
+
+    /// The wanted happenings, the oldest first, each with its number; and the number after which to ask for more. Numbers
+    /// ascend; a ledger that was begun anew begins at 1 again.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn happenings(&self, wanted: &Wanted<'_>) -> Result<(Vec<(i64, Happening)>, i64), Error> {
+        query::happenings(&self.connection, wanted).map_err(|source| fault(&self.path, source))
     }
 
     /// One request, with its outcome if it has one.

@@ -4,6 +4,7 @@ mod rig;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use ledger::{Batch, Error, Limits, Loaded, PENDING_MAX, RECORD_MAX, Request, Settled, TEXT_MAX};
 use proptest::prelude::*;
 use rig::{DAY, Rig, at_place, happening, now, policy, put, relay, success};
@@ -140,6 +141,32 @@ fn texts_have_a_cap() {
     check(domain, Some("a domain has 4097 bytes; the ledger keeps at most 4096"));
     ledger.close().wait().unwrap();
     assert_eq!(rig.load().places[0].1, long(TEXT_MAX));
+}
+
+#[test]
+fn happenings_are_followed_by_number() {
+    let rig = Rig::new();
+    let (ledger, _) = rig.open();
+    let names = [None, Some("MX1.example"), Some("[mx1.example]"), Some("client 192.0.2.1")];
+    let all = names.iter().map(|name| happening(now(), *name, "")).collect();
+    ledger.commit(Batch { history: all, ..Batch::new(now()) }).wait().unwrap();
+    let view = rig.view().unwrap();
+    let check = |of, after, limit, expect: &[i64], last| {
+        let wanted = ledger::Wanted { of, after, since: Timestamp::MIN, limit };
+        let (found, told) = view.happenings(&wanted).unwrap();
+        let ids: Vec<i64> = found.into_iter().map(|(id, _)| id).collect();
+        assert_eq!((&*ids, told), (expect, last), "{wanted:?}");
+    };
+    check(None, None, 10, &[1, 2, 3, 4], 4);
+    check(None, None, 2, &[3, 4], 4); // The latest.
+    check(None, Some(0), 2, &[1, 2], 2); // The first, and where to go on.
+    check(None, Some(2), 2, &[3, 4], 4);
+    check(None, Some(4), 2, &[], 4);
+    check(Some("mx1.example"), Some(0), 10, &[2, 3], 4);
+    check(Some("192.0.2.1"), None, 10, &[4], 4);
+    check(Some("mx2.example"), Some(1), 10, &[], 4);
+    // Of another ledger, that was there before: all.
+    check(None, Some(99), 10, &[1, 2, 3, 4], 4);
 }
 
 #[test]

@@ -38,7 +38,7 @@ use crate::happening;
 use crate::output::Safe;
 use crate::pulse::{Part, Pulse};
 use crate::remembered::{
-    ADOPTED, ALARMS, CLIENT, CLOCK, PUT_BACK, REST, RUN, Remembered, Run, sts_row,
+    ADOPTED, ALARMS, CLIENT, CLOCK, HALT, PUT_BACK, REST, RUN, Remembered, Run, sts_row,
 };
 use crate::request::Outcome;
 
@@ -129,6 +129,16 @@ impl Book {
     pub(crate) fn tell(&mut self, change: &Change, at: Timestamp) {
         if matches!(change, Change::PutBack(..) | Change::Client(_, ClientChange::PutBack(_))) {
             self.note(PUT_BACK, at.as_second().to_string());
+        }
+        match change {
+            Change::Halted(halt) => {
+                self.note(HALT, serde_json::to_string(halt).unwrap_or_default())
+            }
+            Change::WentOn(_) => {
+                put(&mut self.batch.notes, HALT, None);
+                self.dirty();
+            }
+            _ => {}
         }
         if let Some(happening) = happening::of(change, at) {
             self.batch.history.push(short(happening));

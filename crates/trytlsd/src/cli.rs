@@ -14,6 +14,8 @@ use config::Span;
 #[command(after_help = "Examples:
   trytlsd scan /var/log/mail.log*          what would have been done, from old logs
   trytlsd run --dry-run                    follow the log and show each entry
+  trytlsd status                           what is going on
+  trytlsd list                             entries, holds, liftings
   trytlsd explain mx.example.org           what is known of a relay, and what holds it back
   trytlsd adopt mx.example.org             look after the Try_TLS: line that you wrote for it
   trytlsd probe mx.example.org             whether its STARTTLS works now, and where it breaks
@@ -35,6 +37,12 @@ pub(crate) enum Command {
     Lift(Lift),
     Hold(Hold),
     Adopt(Adopt),
+    Status(Status),
+    List(List),
+    Pause(Pause),
+    Resume(Resume),
+    Disarm(Disarm),
+    Events(Events),
     Probe(Probe),
     CheckConfig(CheckConfig),
     Doctor(Doctor),
@@ -245,6 +253,130 @@ pub(crate) struct About {
     /// Instead of a relay, a client of yours ([receiving]): its address, or its PTR name if trytlsd knows it by that
     #[arg(long, value_name = "ADDRESS", conflicts_with = "relay")]
     pub(crate) client: Option<String>,
+}
+
+/// Show what is going on: the daemon, alarms, mail that is stuck, entries, holds.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 shown, 1 something failed, 2 the config or the command line is wrong. What is found does not
+change it.
+
+Examples:
+  trytlsd status
+  trytlsd status --json"
+)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) whole: Whole,
+}
+
+/// List the relays and clients about which something was decided: entries, holds, liftings.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 shown, 1 something failed, 2 the config or the command line is wrong. What is found does not
+change it.
+
+Examples:
+  trytlsd list
+  trytlsd list --json"
+)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) whole: Whole,
+}
+
+/// Decide nothing for now: the log is read and counted, and what would follow from it waits.
+///
+/// No entry is made, put back or lifted, no peer is probed, until trytlsd resume, over restarts too. What is in force stays.
+/// Your words about one relay (lift, hold) are carried out all the same, and so are entries taken out with which mail would
+/// bounce.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 paused, or queued for a daemon that does not run; 1 refused, or something failed; 2 the config
+or the command line is wrong.
+
+Examples:
+  trytlsd pause"
+)]
+pub(crate) struct Pause {
+    #[command(flatten)]
+    pub(crate) whole: Whole,
+}
+
+/// Go on with what was paused or disarmed: what was counted meanwhile is judged.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 resumed, or queued for a daemon that does not run; 1 something failed; 2 the config or the
+command line is wrong.
+
+Examples:
+  trytlsd resume"
+)]
+pub(crate) struct Resume {
+    #[command(flatten)]
+    pub(crate) whole: Whole,
+}
+
+/// Take all our entries out of the map, and decide nothing until trytlsd resume.
+///
+/// TLS is then tried with every host again. Your own entries stay. Where no daemon runs it is done at once by this command
+/// itself; the next daemon finds all disarmed.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 all entries are out of file and map; 1 not all are yet, or something failed; 2 the config or the
+command line is wrong, or it was not confirmed.
+
+Examples:
+  trytlsd disarm
+  trytlsd disarm --yes --json"
+)]
+pub(crate) struct Disarm {
+    #[command(flatten)]
+    pub(crate) whole: Whole,
+    /// Do not ask; needed where no terminal is there to ask on
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// What each command about the daemon as a whole takes.
+#[derive(Debug, Args)]
+pub(crate) struct Whole {
+    /// The config file [default: /etc/trytlsd/trytlsd.toml]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show what happened, the oldest first: candidates, holds, entries, probes, alarms, your own words.
+///
+/// The latest 1000 at most. Each line: time (UTC), what, relay or client (- for the daemon as a whole), the rest.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 shown, 1 something failed, 2 the config or the command line is wrong.
+
+Examples:
+  trytlsd events --since 7d
+  trytlsd events --relay mx.example.org
+  trytlsd events --follow --json"
+)]
+pub(crate) struct Events {
+    /// The config file [default: /etc/trytlsd/trytlsd.toml]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object a line instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How far back: 12h, 30d
+    #[arg(long, value_name = "SPAN", default_value = "1d")]
+    pub(crate) since: Span,
+    /// Of one relay or client only, by name or address
+    #[arg(long, value_name = "RELAY")]
+    pub(crate) relay: Option<String>,
+    /// Go on with what happens from now on, until it is interrupted
+    #[arg(long)]
+    pub(crate) follow: bool,
 }
 
 /// Look whether STARTTLS works with a host, where it breaks, and what would mend it.

@@ -23,11 +23,13 @@ use maillog::relay::Relay;
 use policy::adoption::LineNews;
 use policy::clients::{Became, ClientChange, ClientEdit, ClientNews};
 use policy::fact::Fact;
+use policy::halt::HaltKind;
 use policy::input::{Change, Edit, Effect, Input, MapState, Request};
 use policy::life::Probed;
 use policy::state::State;
 use policy::step::step;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, sleep, sleep_until};
@@ -37,6 +39,7 @@ use crate::beside::Beside;
 use crate::book::Book;
 use crate::cli;
 use crate::clock;
+use crate::control::{Control, Vitals};
 use crate::doctor;
 use crate::flush::Flusher;
 use crate::happening;
@@ -82,6 +85,10 @@ struct Daemon {
     /// What the heart wants done, once what led to it is committed.
     due: VecDeque<Effect>,
     dry_run: bool,
+    /// What the control socket tells of this daemon.
+    vitals: Arc<Vitals>,
+    /// The control socket; none if there is to be none, or could not be.
+    control: Option<Control>,
     /// Whether the ledger is to be looked at for what operators ask for.
     look_for_requests: bool,
     resolver: Arc<Resolver>,
@@ -114,6 +121,8 @@ struct Sources {
     logs: Receiver<Heard>,
     map: Receiver<News>,
     signals: Signals,
+    /// Somebody has put a request into the ledger over the control socket.
+    nudge: Arc<Notify>,
 }
 
 async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
@@ -154,6 +163,8 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         decided: Vec::new(),
         due: VecDeque::new(),
         dry_run,
+        vitals: Arc::new(Vitals::new(dry_run)),
+        control: None,
         look_for_requests: false,
         resolver: Arc::new(Resolver::new(config.resolver())),
         asks: JoinSet::new(),
@@ -178,12 +189,20 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         settled = daemon.settle() => settled?,
         () = signals.end() => return Ok(()),
     }
-    let mut sources = Sources { logs, map, signals };
+    let nudge = Arc::new(Notify::new());
+    if daemon.book.is_durable() {
+        let vitals = Arc::clone(&daemon.vitals);
+        daemon.control = Control::start(&config, vitals, Arc::clone(&nudge));
+    }
+    let mut sources = Sources { logs, map, signals, nudge };
     let reader = Reader::start(&config, &remembered, heard, pulse)?;
     drop(remembered);
     let ended = daemon.serve(args, config, &mut sources, &reader).await;
     service::stopping();
     reader.end();
+    if let Some(control) = daemon.control.take() {
+        control.stop();
+    }
     if let Ok(End::BetweenCommits) = ended {
         daemon.finish(&mut sources).await?;
     }
@@ -237,7 +256,7 @@ impl Daemon {
         let mut ticks =
             tokio::time::interval(self.pulse.rest().map_or(TICK, |rest| rest.min(TICK)));
         let mut relooks = interval_at(Instant::now() + RELOOK, RELOOK);
-        let Sources { logs, map, signals } = sources;
+        let Sources { logs, map, signals, nudge } = sources;
         loop {
             let waits = self.book.deadline().map(Instant::from_std);
             let mut ticked = false;
@@ -277,6 +296,7 @@ impl Daemon {
                     self.book.note_clock(now);
                     self.look_for_requests = true;
                 }
+                () = nudge.notified() => self.look_for_requests = true,
                 _ = signals.usr1.recv() => self.look_for_requests = true,
                 _ = signals.hup.recv() => {
                     if let Some(new) = self.reload(args) {
@@ -338,6 +358,7 @@ impl Daemon {
             Heard::AllRead => {
                 self.service.follows(self.state.figures());
                 info!("all that was logged so far is read; following");
+                self.vitals.set_following();
                 self.take(Input::Request(Request::Resume), clock::now());
                 if !self.dry_run {
                     // What a dry run has shown that ended with its process.
@@ -423,9 +444,11 @@ impl Daemon {
                     (relay, began, probed)
                 });
             }
-            Effect::Edit(edit) if self.dry_run => self.withhold(edit)?,
+            Effect::Edit(edit) if self.withholds(!edit.add.is_empty()) => self.withhold(edit)?,
             Effect::Edit(edit) => self.mapper.order(Order::Edit(edit, self.looks)),
-            Effect::EditClient(edit) if self.dry_run => self.withhold_client(edit)?,
+            Effect::EditClient(edit) if self.withholds(matches!(edit, ClientEdit::Add(..))) => {
+                self.withhold_client(edit)?;
+            }
             Effect::EditClient(edit) => self.mapper.order(Order::EditClient(edit, self.looks)),
             Effect::TakeOut(relay, line) if self.dry_run => self.withhold_line(relay, &line)?,
             Effect::TakeOut(relay, line) => self.mapper.order(Order::TakeOut(relay, line)),
@@ -437,6 +460,12 @@ impl Daemon {
             }
         }
         Ok(())
+    }
+
+    /// Whether an edit is not carried out: in dry run; but what an operator has disarmed is taken out then, too.
+    fn withholds(&self, adds: bool) -> bool {
+        let disarmed = self.state.halt().is_some_and(|halt| halt.kind == HaltKind::Disarmed);
+        self.dry_run && (adds || !disarmed)
     }
 
     /// Dry run: the lines are shown instead of written.
@@ -500,6 +529,10 @@ impl Daemon {
         self.state.set_rules(config.rules());
         self.watcher = Arc::new(Watcher::new(&config));
         let was_dry = std::mem::replace(&mut self.dry_run, dry_run);
+        self.vitals.set_dry_run(dry_run);
+        if let Some(control) = &self.control {
+            control.reload(&config);
+        }
         info!(
             dry_run = self.dry_run,
             "read the config again; dry_run, [[log.pattern]], [policy], [guards], [entry] and [access] key and put_back_every take effect, all else at the next start"

@@ -1,5 +1,5 @@
 //! What an operator's commands have in common: a request is queued in the ledger, the daemon is told, and its answer is
-//! awaited.
+//! awaited. The daemon does the queueing itself where its control socket answers.
 //!
 //! A daemon that does not run reads the row at its start. One that cannot be told (another user's) looks once a minute.
 
@@ -12,6 +12,8 @@ use serde::Serialize;
 
 use crate::FAILED;
 use crate::clock;
+use crate::control::client;
+use crate::control::wire::Replied;
 use crate::glimpse::Glimpse;
 use crate::nudge::nudge;
 use crate::output::{Safe, Style, print};
@@ -24,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Queues the wish and waits for its answer. `done` is the word for one that is carried out: `approved`, `lifted`.
+/// Asks for the wish about a relay and waits for the answer. `done` is the word for one that is carried out: `approved`,
+/// `lifted`.
 pub(crate) fn ask(
     config: &Config,
     glimpse: &Glimpse,
@@ -32,29 +35,59 @@ pub(crate) fn ask(
     wish: &Wish,
     done: &'static str,
 ) -> anyhow::Result<Answered> {
+    let Put { request, became } = put(config, wish)?;
+    let (outcome, says) = match became {
+        Ok(outcome) if outcome.done => (done, outcome.says),
+        Ok(outcome) => (REFUSED, outcome.says),
+        Err(why) => {
+            let known = subject.is_known(&glimpse.state);
+            let hint = if known { "" } else { "; nothing is on record of it" };
+            (QUEUED, format!("{why}{hint}"))
+        }
+    };
+    Ok(Answered { subject: subject.clone(), outcome, says, request: Some(request) })
+}
+
+/// A wish that is in the ledger.
+pub(crate) struct Put {
+    /// Its number there.
+    pub(crate) request: i64,
+    /// The daemon's answer, or why it is not there yet.
+    pub(crate) became: Result<Outcome, &'static str>,
+}
+
+/// Has the wish put into the ledger and waits for its answer: over the daemon's control socket, or, where none answers there,
+/// by a row and a nudge.
+pub(crate) fn put(config: &Config, wish: &Wish) -> anyhow::Result<Put> {
+    if let Some(Replied { request, outcome }) = client::put(config, wish)? {
+        return Ok(Put { request, became: outcome.ok_or(SLOW) });
+    }
     let path = &config.ledger.path.0.0;
     let mut inbox = Inbox::open(path)?;
-    let id = inbox.add(&who(), &wish.to_text(), clock::now())?;
+    let uid = rustix::process::getuid().as_raw();
+    let who = client::who(client::login().as_deref(), uid);
+    let request = inbox.add(&who, &wish.to_text(), clock::now())?;
     let told = nudge(path);
-    let answer =
-        |outcome, says| Answered { subject: subject.clone(), outcome, says, request: Some(id) };
     let deadline = Instant::now() + PATIENCE;
     while told && Instant::now() < deadline {
-        if let Some(Request { settled: Some(settled), .. }) = inbox.request(id)? {
-            let outcome = Outcome::of_text(&settled.outcome);
-            return Ok(answer(if outcome.done { done } else { REFUSED }, outcome.says));
+        if let Some(Request { settled: Some(settled), .. }) = inbox.request(request)? {
+            return Ok(Put { request, became: Ok(Outcome::of_text(&settled.outcome)) });
         }
         thread::sleep(LOOK_EVERY);
     }
-    let says = match (told, ledger::holder(path)) {
-        (true, _) => "the daemon was told and has not answered yet",
+    let why = match (told, ledger::holder(path)) {
+        (true, _) => SLOW,
         (false, Some(_)) => "the daemon could not be told; it looks once a minute",
         (false, None) => "no daemon runs; the next one reads it at its start",
     };
-    let known = subject.is_known(&glimpse.state);
-    let hint = if known { "" } else { "; nothing is on record of it" };
-    Ok(answer("queued", format!("{says}{hint}")))
+    Ok(Put { request, became: Err(why) })
 }
+
+/// Why there is no answer from a daemon that was told.
+const SLOW: &str = "the daemon was told and has not answered yet";
+
+/// The outcome of what waits in the ledger.
+pub(crate) const QUEUED: &str = "queued";
 
 /// The outcome of what is not carried out.
 pub(crate) const REFUSED: &str = "refused";
@@ -71,16 +104,6 @@ pub(crate) struct Answered {
     pub(crate) request: Option<i64>,
 }
 
-/// Who asks, for the record: the login name as the environment has it, and the user that the kernel knows.
-fn who() -> String {
-    let name = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok());
-    let uid = rustix::process::getuid().as_raw();
-    match name {
-        Some(name) => format!("{} (uid {uid})", name.chars().take(100).collect::<String>()),
-        None => format!("uid {uid}"),
-    }
-}
-
 impl Answered {
     /// Prints it; the exit status.
     pub(crate) fn tell(&self, json: bool) -> anyhow::Result<u8> {
@@ -94,7 +117,7 @@ impl Answered {
 
     fn text(&self, style: Style) -> String {
         let outcome = match self.outcome {
-            REFUSED | "queued" => style.yellow(self.outcome),
+            REFUSED | QUEUED => style.yellow(self.outcome),
             done => style.green(done),
         };
         let (name, argument) = (self.subject.to_string(), self.subject.argument());

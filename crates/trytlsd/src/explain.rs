@@ -7,7 +7,7 @@ use access::remedy::Tagged;
 use config::Config;
 use jiff::Timestamp;
 use ledger::Happening;
-use maillog::relay::Relay;
+use maillog::relay::{Relay, parse_address};
 use policy::adoption::adoptable;
 use policy::approval::Approval;
 use policy::asked::Asked;
@@ -23,8 +23,10 @@ use policy::state::State;
 use crate::asking::Answers;
 use crate::cli;
 use crate::clock;
+use crate::control::client::{self, Form, Reached};
+use crate::explain_client;
 use crate::explained::{
-    Address, Adopted, Alarm, Approved, Evidence, Explained, Guard, Happened, Lived, Success,
+    Address, Adopted, Alarm, Approved, Evidence, Explained, Guard, Halted, Happened, Lived, Success,
 };
 use crate::glimpse::Glimpse;
 use crate::happening::probe_words;
@@ -32,53 +34,88 @@ use crate::output::{Style, complain, print};
 use crate::remembered::CLIENT;
 use crate::subject::Subject;
 use crate::verdict::missing;
-use crate::{FAILED, explain_client};
 
-/// Runs the command.
+/// Runs the command: the daemon is asked; where none answers, the ledger.
 pub(crate) fn run(args: &cli::Explain, config: &Config) -> anyhow::Result<u8> {
+    let about = &args.about;
+    let style = Style::of_stdout();
+    let form = match (about.json, style.is_coloured()) {
+        (true, _) => Form::Json,
+        (false, false) => Form::Text,
+        (false, true) => Form::Coloured,
+    };
+    // What cannot be a relay's name, or is a client's, is settled here.
+    let question = match (&about.relay, &about.client) {
+        (Some(relay), None) if is_name(relay) => {
+            Some(client::about_relay(relay, form, !args.no_dns))
+        }
+        (None, Some(client)) => parse_address(client.trim()).map(|a| client::about_client(a, form)),
+        _ => None,
+    };
+    if let Some(question) = question {
+        match client::get(config, &question)? {
+            Reached::Answer(answer) => {
+                print(String::from_utf8_lossy(&answer))?;
+                return Ok(0);
+            }
+            Reached::Refused(refusal) => return refusal.tell(),
+            Reached::Nobody(why) => complain(format!("{why}; this is what the ledger says")),
+        }
+    }
+    match look(config, |state| Subject::of(about, state), !args.no_dns, form)? {
+        Ok(shown) => print(shown).map(|()| 0).map_err(Into::into),
+        Err(status) => Ok(status),
+    }
+}
+
+/// Whether a log could name a relay so.
+pub(crate) fn is_name(typed: &str) -> bool {
+    Relay::parse(typed.trim().trim_end_matches('.').as_bytes()).is_some()
+}
+
+/// All that is known of whom `subject` finds, in the form that is asked for; or what `subject` says instead. Waits for the
+/// network, if that is to be asked.
+///
+/// # Errors
+/// If the ledger cannot be read, or nobody can be asked.
+pub(crate) fn look(
+    config: &Config,
+    subject: impl FnOnce(&State) -> Result<Subject, u8>,
+    ask_network: bool,
+    form: Form,
+) -> anyhow::Result<Result<String, u8>> {
     let now = clock::now();
     let mut glimpse = Glimpse::take(config)?;
-    let subject = match Subject::of(&args.about, &glimpse.state) {
+    let subject = match subject(&glimpse.state) {
         Ok(subject) => subject,
-        Err(status) => return Ok(status),
+        Err(status) => return Ok(Err(status)),
     };
-    let mut status = 0;
-    let name = match &subject {
-        Subject::Relay(relay) => relay.as_str().to_owned(),
-        Subject::Client(address) => format!("{CLIENT}{address}"),
-    };
-    let history = glimpse.history(&name).unwrap_or_else(|error| {
-        complain(error);
-        status = FAILED;
-        Vec::new()
-    });
-    let (json, style) = (args.about.json, Style::of_stdout());
-    let shown = match &subject {
+    Ok(Ok(match &subject {
         Subject::Relay(relay) => {
-            let asked = ask(args, config, &mut glimpse, relay)?;
+            let history = glimpse.history(relay.as_str())?;
+            let asked = ask(config, &mut glimpse, relay, ask_network)?;
             let explained = explain(&glimpse, relay, &asked, history, now);
-            if json { explained.json()? } else { explained.text(style) }
+            form.of(|| explained.json(), |style| explained.text(style))?
         }
         Subject::Client(address) => {
+            let history = glimpse.history(&format!("{CLIENT}{address}"))?;
             let explained = explain_client::explain(&glimpse, *address, history, now);
-            if json { explained.json()? } else { explained.text(style) }
+            form.of(|| explained.json(), |style| explained.text(style))?
         }
-    };
-    print(shown)?;
-    Ok(status)
+    }))
 }
 
 /// Asks the network all that would be asked of the relay.
 fn ask(
-    args: &cli::Explain,
     config: &Config,
     glimpse: &mut Glimpse,
     relay: &Relay<'_>,
+    ask_network: bool,
 ) -> anyhow::Result<Asked> {
     let mut asked = glimpse.state.would_ask(relay);
-    let mut answers = match args.no_dns {
-        true => Answers::default(),
-        false => Answers::over(config, std::mem::take(&mut glimpse.policies))?,
+    let mut answers = match ask_network {
+        false => Answers::default(),
+        true => Answers::over(config, std::mem::take(&mut glimpse.policies))?,
     };
     loop {
         let questions: HashSet<_> = asked.open().collect();
@@ -139,6 +176,7 @@ fn explain(
             .and_then(Record::lifted_until)
             .map(moment)
             .filter(|until| *until > now),
+        halt: state.halt().map(Halted::of),
         alarms: alarms(state),
         missing: missing(
             state.rules(),

@@ -1,10 +1,12 @@
 //! What `explain` found, as JSON and as text.
 
-use std::fmt::Write;
+use std::fmt::{self, Display, Write};
 use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Serialize, Serializer};
+use policy::halt::{Halt, HaltKind};
+use policy::moment::moment;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::output::{Safe, Style};
 
@@ -35,6 +37,8 @@ pub(crate) struct Explained {
     pub(crate) more_domains: bool,
     pub(crate) guards: Vec<Guard>,
     pub(crate) alarms: Vec<Alarm>,
+    /// Nothing is decided at present, by an operator's word.
+    pub(crate) halt: Option<Halted>,
     pub(crate) approved: Option<Approved>,
     /// Until when it gets no entry, since somebody took one out by hand.
     pub(crate) lifted_until: Option<Timestamp>,
@@ -133,6 +137,15 @@ pub(crate) struct Alarm {
     pub(crate) says: String,
 }
 
+/// An operator's word that nothing is to be decided.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Halted {
+    /// `paused` or `disarmed`.
+    pub(crate) kind: HaltKind,
+    pub(crate) since: Timestamp,
+    pub(crate) who: String,
+}
+
 #[derive(Debug, Serialize)]
 pub(crate) struct Approved {
     pub(crate) until: Timestamp,
@@ -153,6 +166,19 @@ fn to_do<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(to_do.flatten().unwrap_or("approve"))
+}
+
+impl Halted {
+    pub(crate) fn of(halt: &Halt) -> Self {
+        Self { kind: halt.kind, since: moment(halt.since), who: halt.who.to_string() }
+    }
+}
+
+impl Display for Halted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, since, who } = self;
+        write!(f, "{} since {since:.0} by {}", kind.word(), Safe(who))
+    }
 }
 
 impl Explained {
@@ -219,6 +245,9 @@ impl Explained {
         }
         if let Some(until) = self.lifted_until {
             row("lifted by hand", format!("it gets no entry until {until:.0}"));
+        }
+        if let Some(halt) = &self.halt {
+            row("HALT", style.yellow(format!("{halt}; trytlsd resume ends it")));
         }
         for Alarm { since, says, .. } in &self.alarms {
             row("ALARM", style.yellow(format!("since {since:.0}: {}", Safe(says))));

@@ -11,9 +11,12 @@ mod book;
 mod check;
 mod cli;
 mod clock;
+mod control;
 mod daemon;
 mod desk;
+mod disarm;
 mod doctor;
+mod events;
 mod explain;
 mod explain_client;
 mod explained;
@@ -21,12 +24,14 @@ mod explained_client;
 mod finding;
 mod flush;
 mod glimpse;
+mod halt;
 mod happening;
 mod host;
 mod journal;
 mod keeper;
 mod letter;
 mod lift;
+mod list;
 mod logging;
 mod mapper;
 mod matching;
@@ -45,7 +50,9 @@ mod report;
 mod request;
 mod scan;
 mod service;
+mod status;
 mod subject;
+mod table;
 mod tally;
 mod verdict;
 mod watcher;
@@ -98,6 +105,12 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Lift(args) => lift::lift(&args, &load(args.about.config.as_deref())?),
         Command::Hold(args) => lift::hold(&args, &load(args.about.config.as_deref())?),
         Command::Adopt(args) => adopt::run(&args, &load(args.config.as_deref())?),
+        Command::Status(args) => status::run(&args.whole, &load(args.whole.config.as_deref())?),
+        Command::List(args) => list::run(&args.whole, &load(args.whole.config.as_deref())?),
+        Command::Pause(args) => halt::pause(&args, &load(args.whole.config.as_deref())?),
+        Command::Resume(args) => halt::resume(&args, &load(args.whole.config.as_deref())?),
+        Command::Disarm(args) => disarm::run(&args, &load(args.whole.config.as_deref())?),
+        Command::Events(args) => events::run(&args, &load(args.config.as_deref())?),
         Command::Probe(args) => probe::run(&args, &load(args.config.as_deref())?),
         Command::CheckConfig(args) => check::run(&args, &load(args.config.as_deref())?),
         Command::Doctor(args) if args.write_config => doctor::run(&args, Config::default()),

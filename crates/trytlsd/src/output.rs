@@ -56,6 +56,20 @@ impl Style {
         Self { colour: wanted && io::stdout().is_terminal() }
     }
 
+    /// Without colour.
+    pub(crate) fn plain() -> Self {
+        Self { colour: false }
+    }
+
+    /// With colour, for a terminal elsewhere.
+    pub(crate) fn coloured() -> Self {
+        Self { colour: true }
+    }
+
+    pub(crate) fn is_coloured(self) -> bool {
+        self.colour
+    }
+
     pub(crate) fn bold(self, text: impl Display) -> String {
         self.set("1", text)
     }

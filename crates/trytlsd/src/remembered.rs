@@ -11,6 +11,7 @@ use policy::adoption::Adopted;
 use policy::alarm::Alarm;
 use policy::clients::Client;
 use policy::fact::{Sts, StsMode};
+use policy::halt::{Halt, HaltKind};
 use policy::handshake::Handshake;
 use policy::record::Saved;
 use policy::rules::Rules;
@@ -26,6 +27,9 @@ pub(crate) const CLOCK: &str = "clock";
 
 /// The name of the note with the alarms that were raised and have not ended.
 pub(crate) const ALARMS: &str = "alarms";
+
+/// The name of the note that says that an operator has halted what is decided.
+pub(crate) const HALT: &str = "halt";
 
 /// The name of the note that says when our block was last put back.
 pub(crate) const PUT_BACK: &str = "put back";
@@ -68,6 +72,8 @@ pub(crate) struct Remembered {
     pub(crate) alarms: Vec<Alarm>,
     /// How the daemon was started last.
     pub(crate) run: Option<Run>,
+    /// An operator's word that nothing is to be decided for now.
+    pub(crate) halt: Option<Halt>,
     /// What the clock said lately.
     pub(crate) clock: Option<Timestamp>,
     /// The MTA-STS policies, by domain.
@@ -86,6 +92,7 @@ impl Remembered {
             .with_put_back(self.put_back)
             .with_clock(self.clock)
             .with_alarms(std::mem::take(&mut self.alarms))
+            .with_halt(self.halt.clone())
     }
 }
 
@@ -138,12 +145,19 @@ impl From<Loaded> for Remembered {
                 .remove(ALARMS)
                 .and_then(|text| serde_json::from_str(&text).ok())
                 .unwrap_or_default(),
+            halt: notes.remove(HALT).map(|text| halt_of(&text)),
             put_back: put_back.and_then(|second| Timestamp::from_second(second).ok()),
             clock: clock.and_then(|second| Timestamp::from_second(second).ok()),
             policies: loaded.policies.into_iter().filter_map(sts_of).collect(),
             requests: loaded.requests,
         }
     }
+}
+
+/// What cannot be read was a halt all the same: better to wait for a word than to act against one.
+fn halt_of(text: &str) -> Halt {
+    let who = "a note in the ledger that cannot be read".into();
+    serde_json::from_str(text).unwrap_or(Halt { kind: HaltKind::Paused, since: 0, who })
 }
 
 /// The words of RFC 8461, section 3.2.

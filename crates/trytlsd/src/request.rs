@@ -9,8 +9,12 @@ use jiff::Timestamp;
 use maillog::relay::Relay;
 use policy::adoption::Word;
 use policy::approval::Approval;
+use policy::halt::{Halt, HaltKind};
 use policy::input::Request;
 use serde::{Deserialize, Serialize};
+
+/// The longest name of who asked that is kept with a halt, in characters.
+const MOST_OF_WHO: usize = 200;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +67,12 @@ pub(crate) enum Wish {
         /// The relay as in the log.
         relay: String,
     },
+    /// What the log says is counted, and nothing is decided.
+    Pause,
+    /// The same, and all our entries go.
+    Disarm,
+    /// What was paused or disarmed goes on.
+    Resume,
 }
 
 /// What became of it.
@@ -94,11 +104,14 @@ impl Wish {
     /// # Errors
     /// Why it is refused.
     pub(crate) fn into_request(self, who: &str, at: Timestamp) -> Result<Request, Outcome> {
-        let second = |second: i64| u32::try_from(second.max(0)).unwrap_or(u32::MAX);
         let at = second(at.as_second());
         let approval = |until, reason: String| {
             let (who, reason) = (who.into(), reason.into());
             Approval { until: second(until), at, who, reason }.bounded()
+        };
+        let halt = |kind| {
+            let who = who.chars().take(MOST_OF_WHO).collect();
+            Request::Halt(Halt { kind, since: at, who })
         };
         Ok(match self {
             Self::Approve { relay, until, reason } => {
@@ -114,6 +127,9 @@ impl Wish {
                 Request::Adopt(parsed(&relay)?, word.bounded())
             }
             Self::EndAdoption { relay } => Request::EndAdoption(parsed(&relay)?),
+            Self::Pause => halt(HaltKind::Paused),
+            Self::Disarm => halt(HaltKind::Disarmed),
+            Self::Resume => Request::GoOn,
         })
     }
 }
@@ -121,6 +137,11 @@ impl Wish {
 fn parsed(relay: &str) -> Result<Relay<'static>, Outcome> {
     let relay = Relay::parse(relay.as_bytes()).map(Relay::into_owned);
     relay.ok_or_else(|| Outcome::refused("the log can name no such relay".to_owned()))
+}
+
+/// As the heart counts: in whole seconds since 1970.
+fn second(second: i64) -> u32 {
+    u32::try_from(second.max(0)).unwrap_or(u32::MAX)
 }
 
 impl Outcome {

@@ -125,7 +125,8 @@ impl Stage {
              cf = {:?}\n\
              [guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nmax_entries = 0\nmax_per_hour = 0\nburst_relays = 0\nburst_share = 0.0\n\
              [dns]\nservers = [\"{}\"]\n\
-             [ledger]\npath = {:?}\n",
+             [ledger]\npath = {:?}\n\
+             [control]\nsocket = \"\"\n",
             path("sendmail.cf"),
             dns.address(),
             path("ledger.db"),

@@ -105,7 +105,8 @@ impl Stage {
              [policy]\nfailures = 3\nwindow = \"24h\"\nmin_span = \"1s\"  # in life: 30m\nprobe = false\n[guards]\nweak_min_span = \"0s\"\ntrusted_for = \"0s\"\nburst_relays = 0\nburst_share = 0\nmax_entries = 0\nmax_per_hour = 0\n\
              [access]\nfile = {:?}\nmap = {:?}\n{map}cf = {:?}\n\
              [dns]\nservers = [\"{}\"]\n\
-             [ledger]\npath = {:?}\n",
+             [ledger]\npath = {:?}\n\
+             [control]\nsocket = \"\"\n",
             path("mail.log"),
             path("access"),
             path("access"),

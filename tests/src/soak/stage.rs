@@ -65,7 +65,8 @@ impl Stage {
              [log]\npath = {:?}\n\
              [access]\nfile = {:?}\nmap = {:?}\n{map}cf = {:?}\nlook_every = \"1s\"\n\
              [dns]\nservers = [\"{}\"]\n\
-             [ledger]\npath = {:?}\n",
+             [ledger]\npath = {:?}\n\
+             [control]\nsocket = \"\"\n",
             path("mail.log"),
             path("access"),
             path("access"),

@@ -93,7 +93,7 @@ pub(crate) fn hear(
 
 /// Starts the probes that are due.
 pub(crate) fn on_tick(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
-    if !state.live {
+    if !state.live || state.is_halted() {
         return;
     }
     let second = seconds(now);

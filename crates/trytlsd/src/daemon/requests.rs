@@ -4,11 +4,14 @@
 use ledger::Request;
 use policy::adoption::{AdoptionChange, AdoptionEnding};
 use policy::clients::ClientChange;
-use policy::input::{Change, Effect, Input};
+use policy::halt::{Halt, HaltKind};
+use policy::input::{Change, Effect, Input, Request as Wanted};
 use policy::moment::moment;
 
 use super::Daemon;
 use crate::clock;
+use crate::disarm::entries;
+use crate::explained::Halted;
 use crate::request::{Outcome, Wish};
 
 impl Daemon {
@@ -42,12 +45,46 @@ impl Daemon {
             Ok(wish) => wish,
             Err(refused) => return refused,
         };
+        if matches!(wish, Wanted::Halt(_) | Wanted::GoOn) {
+            return self.halt(wish);
+        }
         let before = self.decided.len();
         self.take(Input::Request(wish), clock::now());
         let decided = self.decided.get(before..).unwrap_or_default();
         decided.iter().find_map(|change| outcome(change, self.dry_run)).unwrap_or_else(|| {
             Outcome::refused("it had ended before it was read, or a later word stands".to_owned())
         })
+    }
+}
+
+impl Daemon {
+    /// A word about the daemon as a whole.
+    fn halt(&mut self, wish: Wanted) -> Outcome {
+        let before = self.state.halt().cloned();
+        self.take(Input::Request(wish.clone()), clock::now());
+        match (wish, before) {
+            (Wanted::Halt(Halt { kind: HaltKind::Disarmed, .. }), _) => {
+                let count = entries(self.state.removing());
+                Outcome::done(format!(
+                    "{count} to be taken out; nothing is written until trytlsd resume"
+                ))
+            }
+            (Wanted::Halt(_), None) => Outcome::done(
+                "the log is read and counted, and what follows from it waits for trytlsd resume"
+                    .to_owned(),
+            ),
+            (Wanted::Halt(_), Some(halt)) if halt.kind == HaltKind::Disarmed => Outcome::refused(
+                format!("it is {}, which is more; trytlsd resume ends that", Halted::of(&halt)),
+            ),
+            (Wanted::Halt(_), Some(halt)) => {
+                Outcome::done(format!("it is {} already", Halted::of(&halt)))
+            }
+            (_, Some(halt)) => Outcome::done(format!(
+                "no longer {}; what was counted meanwhile is judged",
+                halt.kind.word()
+            )),
+            (_, None) => Outcome::done("it was neither paused nor disarmed".to_owned()),
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! **What an attacker could try.** Names, replies and reasons are foreign text, of bounded length, and are given as they
 //! are: who shows them escapes them.
 
+mod adopted;
 mod clients;
 mod held;
 mod relays;
@@ -27,11 +28,13 @@ use policy::state::State;
 use sendmail::cf::{Cf, QUEUE_RETURN};
 use serde::Serialize;
 
+pub(crate) use adopted::AdoptedLine;
 pub(crate) use clients::ClientRow;
 pub(crate) use held::{Held, Holds};
 pub(crate) use relays::{Entry, Lifted, Proposed};
 pub(crate) use stuck::Stuck;
 
+use crate::explained::Halted;
 use crate::remembered::Remembered;
 
 /// How far back happenings are read unless more is asked for.
@@ -52,6 +55,12 @@ pub(crate) struct Overview {
     pub(crate) alarms: Vec<Alarm>,
     /// Relays whose mail waits, the one that bounces first on top.
     pub(crate) stuck: Vec<Stuck>,
+    /// Nothing is decided at present, by an operator's word.
+    pub(crate) halt: Option<Halted>,
+    /// Lines that are to be taken out and may still be in the file.
+    pub(crate) removing: usize,
+    /// Lines of the admin's that are looked after.
+    pub(crate) adopted: Vec<AdoptedLine>,
     /// Entries in force, by relay.
     pub(crate) entries: Vec<Entry>,
     /// What dry run has shown.
@@ -195,6 +204,9 @@ impl Overview {
             daemon,
             alarms: alarms(&state),
             stuck: stuck::stuck(&state, queue_return, now),
+            halt: state.halt().map(Halted::of),
+            removing: state.removing(),
+            adopted: adopted::adopted(&state),
             entries: relays::entries(&state),
             proposed: relays::proposed(&state),
             holds: Vec::new(),
