@@ -148,17 +148,6 @@ impl Host {
     }
 }
 
-/// Whether sendmail can fall back for one relay; why not, and what to do.
-fn falls_back(cf: &Result<Cf, String>, path: &Path) -> Result<(), String> {
-    let of_cf =
-        |cf: &Cf| cf.falls_back_per_host().map_err(|why| format!("{}: {why}", path.display()));
-    cf.as_ref().map_err(Clone::clone).and_then(of_cf)
-}
-
-fn cannot(why: &str) -> String {
-    format!("[entry] remedy = \"fallback\" cannot be used: {why}")
-}
-
 /// The host's own names: what the cf says, and what sendmail itself says, who knows what it found out at run time. They
 /// are unknown if a file of names cannot be read and sendmail does not tell what stands in it.
 fn own_names(cf: &Cf, asked: Option<&Asked>) -> Answer<BTreeSet<Box<str>>> {
