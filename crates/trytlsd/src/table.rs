@@ -1,6 +1,6 @@
 //! A table for people: aligned, and in a terminal no wider than that is. In a pipe nothing is cut.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
 
 use crate::output::{Safe, Style};
@@ -67,36 +67,38 @@ impl<const N: usize> Table<N> {
         }
         let before: usize = widths.iter().take(N.saturating_sub(1)).map(|width| width + GAP).sum();
         let room = width.map_or(usize::MAX, |width| width.saturating_sub(before).max(LEAST));
-        let heads = self.heads.map(|head| Cell::new(head));
-        line(f, &heads, &widths, room, |_, text| style.faint(text))?;
+        let mut out = String::new();
+        let heads = self.heads.map(Cell::new);
+        line(&mut out, &heads, &widths, room, |_, text| style.faint(text));
         for row in &self.rows {
-            line(f, row, &widths, room, |tone, text| match tone {
+            line(&mut out, row, &widths, room, |tone, text| match tone {
                 Tone::Plain => text,
                 Tone::Good => style.green(text),
                 Tone::Bad => style.yellow(text),
-            })?;
+            });
         }
-        Ok(())
+        out
     }
 }
 
 fn line<const N: usize>(
-    f: &mut fmt::Formatter<'_>,
+    out: &mut String,
     cells: &[Cell; N],
     widths: &[usize; N],
     room: usize,
     set: impl Fn(Tone, String) -> String,
-) -> fmt::Result {
+) {
     for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
         if column + 1 == N {
-            writeln!(f, "{}", set(cell.tone, cut(&cell.text, room)))?;
+            out.push_str(&set(cell.tone, cut(&cell.text, room)));
+            out.push('\n');
         } else {
             // Colour has no width: the blanks stand outside of it.
             let blanks = width.saturating_sub(cell.text.len()) + GAP;
-            write!(f, "{}{:blanks$}", set(cell.tone, cell.text.clone()), "")?;
+            out.push_str(&set(cell.tone, cell.text.clone()));
+            out.extend(std::iter::repeat_n(' ', blanks));
         }
     }
-    Ok(())
 }
 
 /// What fits; a cut is shown. The text is ASCII.
@@ -132,7 +134,7 @@ mod tests {
         ]);
         table.push([Cell::new("a\x1b[2J"), Cell::new("active"), Cell::new("Try_TLS:a\tNO")]);
         let check = |width, style, expect: &str| {
-            assert_eq!(table.shown(width, style).to_string(), expect);
+            assert_eq!(table.shown(width, style), expect);
         };
         check(
             None,
