@@ -17,11 +17,14 @@
 pub mod bed;
 pub mod bench;
 pub mod certificate;
+pub mod chromium;
 pub mod client;
 pub mod demo;
 mod dialogue;
 pub mod dns;
+pub mod filled;
 pub mod generate;
+pub mod http;
 pub mod journal;
 pub mod lines;
 pub mod local;

@@ -22,7 +22,9 @@ pub use self::pattern::LogPattern;
 use self::section::section;
 pub use self::section::{Setting, Shown};
 pub use self::span::Span;
-use self::values::{Absolute, Address, Optional, Paths, Server, Share, Text, Within, loopback};
+use self::values::{
+    Absolute, Address, Loopback, Optional, Paths, Server, Share, Text, Within, loopback,
+};
 pub use self::values::{
     DnssecChoice, FlushWay, KeyChoice, LogSource, MapType, ProveWay, RebuildWay, RemedyChoice,
 };
@@ -200,6 +202,13 @@ section!(
     group: String = String::new(),
 });
 
+section!(
+    /// The page and the metrics.
+    Status, GivenStatus, "[status] ", {
+    /// Where they are served; empty: nowhere.
+    listen: Optional<Loopback> = Optional(None),
+});
+
 /// The config in force.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -227,6 +236,8 @@ pub struct Config {
     pub ledger: Ledger,
     /// `[control]`.
     pub control: Control,
+    /// `[status]`.
+    pub status: Status,
     /// The files that were read, in order.
     pub files: Vec<PathBuf>,
 }
@@ -258,6 +269,8 @@ struct Given {
     ledger: GivenLedger,
     #[serde(default)]
     control: GivenControl,
+    #[serde(default)]
+    status: GivenStatus,
 }
 
 /// A config that cannot be used.
@@ -365,6 +378,7 @@ impl Config {
         self.mta_sts.overlay(given.mta_sts, &file);
         self.ledger.overlay(given.ledger, &file);
         self.control.overlay(given.control, &file);
+        self.status.overlay(given.status, &file);
         self.files.push(path.to_owned());
         Ok(())
     }
@@ -478,6 +492,7 @@ impl Config {
             self.mta_sts.shown(),
             self.ledger.shown(),
             self.control.shown(),
+            self.status.shown(),
         ]
         .concat()
     }

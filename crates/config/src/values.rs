@@ -267,6 +267,36 @@ impl fmt::Display for Address {
     }
 }
 
+/// A socket on the loopback interface. Others could be reached from outside, and what listens there asks nobody who he is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loopback(pub std::net::SocketAddr);
+
+impl FromStr for Loopback {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Ok(socket) = text.parse::<std::net::SocketAddr>() else {
+            return Err(format!(
+                "{text:?} is no address with a port: write \"127.0.0.1:9180\" or \"[::1]:9180\""
+            ));
+        };
+        if !socket.ip().is_loopback() {
+            return Err(format!(
+                "{text:?} is not on the loopback interface: the page asks nobody who he is, so others must not reach it; \
+                 write \"127.0.0.1:{0}\", and put a proxy before it that does",
+                socket.port()
+            ));
+        }
+        Ok(Self(socket))
+    }
+}
+
+impl fmt::Display for Loopback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
 /// A DNS server: an address or a host name, with `:port` or without (53), an IPv6 address with a port in brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server(pub std::net::SocketAddr);

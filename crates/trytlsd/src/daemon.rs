@@ -46,6 +46,7 @@ use crate::happening;
 use crate::host::Host;
 use crate::mapper::{Mapper, News, Order, Tools};
 use crate::output::{Safe, print};
+use crate::page::Page;
 use crate::pulse::{Part, Pulse};
 use crate::reader::{Heard, Reader, Sighting};
 use crate::remembered::Run;
@@ -136,6 +137,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     host.can_do(&config)?;
     let pulse = Pulse::new();
     let (book, mut remembered) = Book::open(&config.ledger.path.0.0, dry_run, pulse.clone())?;
+    Page::start(&config);
     let (news, map) = channel(BACKLOG);
     let (heard, logs) = channel(BLOCKS);
     let tools = Tools {

@@ -54,11 +54,7 @@ impl<const N: usize> Table<N> {
     }
 
     /// For a place so wide, in characters; none: as wide as it gets.
-    pub(crate) fn shown(&self, width: Option<usize>, style: Style) -> impl Display {
-        fmt::from_fn(move |f| self.write(f, width, style))
-    }
-
-    fn write(&self, f: &mut fmt::Formatter<'_>, width: Option<usize>, style: Style) -> fmt::Result {
+    pub(crate) fn shown(&self, width: Option<usize>, style: Style) -> String {
         let mut widths = self.heads.map(str::len);
         for row in &self.rows {
             for (cell, width) in row.iter().zip(&mut widths) {

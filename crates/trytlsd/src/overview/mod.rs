@@ -1,7 +1,7 @@
 //! What a person wants to see at a glance: what is stuck, what was done about it, what is held, and what happened.
 //!
-//! It is made from the ledger alone, and from sendmail.cf for one number, so that the page, the metrics, the report and
-//! the notices can read it beside the daemon and never delay it. Nothing is asked of the network, and nothing is written.
+//! It is made from the ledger alone, and from sendmail.cf for one number, so that the page and
+//! the metrics can read it beside the daemon and never delay it. Nothing is asked of the network, and nothing is written.
 //!
 //! **What it cannot know.** A hold is not kept in the heart's rows, since a guard speaks again after a restart; it is read
 //! from the history: the last decision about a relay that still fails. Of a relay's messages 32 are remembered; of more
