@@ -10,14 +10,14 @@
 //! Each time the last entry is asked for again, and passed over when it comes. If another comes first, it is gone: removed
 //! with the oldest files ([`Loss::Place`]), and the oldest that is kept comes next.
 //!
-//! The place is the cursor of the last entry that was given out, believed or not; see [`sender`] for who is believed.
+//! The place is the cursor of the last entry that was given out, believed or not; see `sender` for who is believed.
 //!
 //! **What fails.** No journalctl, no right to read the journal, a journalctl that ends: told as [`Next::Trouble`], once for
 //! each cause, and tried again, at first after a second, then less and less often up to a minute. What journald itself
 //! drops (its rate limit, `Storage=none`, a crash before it has written) never comes.
 //!
-//! What an attacker could try: entries that are not sendmail's ([`sender`]); entries without end or with strange fields
-//! ([`export`]); a flood: journalctl waits for us when its pipe is full, and the journal itself is the queue.
+//! What an attacker could try: entries that are not sendmail's (`sender`); entries without end or with strange fields
+//! (`export`); a flood: journalctl waits for us when its pipe is full, and the journal itself is the queue.
 
 mod child;
 mod export;
