@@ -238,7 +238,7 @@ fn a_full_ledger_in_a_browser() {
         assert!(answer.body.len() < 1_000_000, "{} bytes", answer.body.len());
     }
     let build = if cfg!(debug_assertions) { "a debug build" } else { "a release build" };
-    let _ = writeln!(std::io::stderr(), "1,000 relays, 50,000 events, {build}: {took:?}");
+    drop(writeln!(std::io::stderr(), "1,000 relays, 50,000 events, {build}: {took:?}"));
     let Some(chromium) = Chromium::or_skip("a_full_ledger_in_a_browser") else { return };
     let url = format!("http://{address}/");
     let seen = chromium.load(&url).unwrap();

@@ -61,13 +61,12 @@ fn withdraw_shared(
 ) {
     // Whatever it does there: what is required of TLS at an address rules out any of our remedies.
     let is_one = |key: &Tagged| keys.iter().any(|one| one.key == key.key);
-    let shares =
-        |record: &Record| record.active().iter().chain(record.editing()).any(|key| is_one(key));
+    let shares = |record: &Record| record.active().iter().chain(record.editing()).any(is_one);
     for other in relays(state, |record| shares(record)) {
         let Some(record) = state.relays.get_mut(other.as_str()) else { continue };
         let standing = record.standing();
         if let Work::Editing { keys: editing, cleared } = &mut standing.work {
-            *cleared |= editing.iter().any(|key| is_one(key));
+            *cleared |= editing.iter().any(is_one);
         }
         let (shared, own): (Vec<Tagged>, Vec<Tagged>) =
             std::mem::take(&mut standing.active).into_iter().partition(|key| is_one(key));

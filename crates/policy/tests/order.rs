@@ -249,9 +249,9 @@ proptest! {
             (0..2).flat_map(|at| world.in_force(at)).map(|k| key(&k)).collect();
         let written: BTreeSet<String> = world.file.iter().map(|entry| key(&entry.tagged())).collect();
         prop_assert_eq!(known, written, "heart and file");
-        for at in 0..2 {
+        for (at, relay) in RELAYS.into_iter().enumerate() {
             if world.lifted[at].is_some_and(|until| world.now < until) {
-                prop_assert!(world.in_force(at).is_empty(), "{} was lifted", RELAYS[at]);
+                prop_assert!(world.in_force(at).is_empty(), "{} was lifted", relay);
             }
         }
     }

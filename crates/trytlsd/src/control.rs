@@ -1,11 +1,13 @@
 //! The control socket: over it the commands ask the running daemon, and others may: HTTP with JSON inside.
 //!
-//!     GET  /v1/status                 what is going on
-//!     GET  /v1/entries                relays and clients with an entry, or held
-//!     GET  /v1/relays/RELAY           all that is known of a relay, as `explain` shows it
-//!     GET  /v1/clients/ADDRESS        the same of a client
-//!     GET  /v1/events?after=N&wait=S  what happened after number N; with none yet, it is awaited for S seconds
-//!     POST /v1/requests               an operator's request, and its answer
+//! ```text
+//! GET  /v1/status                 what is going on
+//! GET  /v1/entries                relays and clients with an entry, or held
+//! GET  /v1/relays/RELAY           all that is known of a relay, as `explain` shows it
+//! GET  /v1/clients/ADDRESS        the same of a client
+//! GET  /v1/events?after=N&wait=S  what happened after number N; with none yet, it is awaited for S seconds
+//! POST /v1/requests               an operator's request, and its answer
+//! ```
 //!
 //! An error is `{"error": …, "hint": …}` with a status of HTTP.
 //!
