@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Resume(Resume),
     Disarm(Disarm),
     Events(Events),
+    Report(Report),
     Probe(Probe),
     CheckConfig(CheckConfig),
     Doctor(Doctor),
@@ -377,6 +378,28 @@ pub(crate) struct Events {
     /// Go on with what happens from now on, until it is interrupted
     #[arg(long)]
     pub(crate) follow: bool,
+}
+
+/// Show what happened over a span of time: which relays, for how long TLS was off with them, what was done and undone.
+///
+/// Reads the ledger as it is, with a daemon at work or without, and asks nothing of the network.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 it is shown, 1 something could not be read or written, 2 the config or the command line is wrong.
+
+Examples:
+  trytlsd report
+  trytlsd report --since 7d --html report.html"
+)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) whole: Whole,
+    /// How far back: 7d, 30d; the history is kept for 90 days
+    #[arg(long, value_name = "SPAN", default_value = "30d")]
+    pub(crate) since: Span,
+    /// Write it as one page with plots, which can be mailed, in place of the text
+    #[arg(long, value_name = "F")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// Look whether STARTTLS works with a host, where it breaks, and what would mend it.

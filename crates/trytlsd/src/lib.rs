@@ -9,6 +9,7 @@ mod asking;
 mod beside;
 mod book;
 mod check;
+mod chronicle;
 mod cli;
 mod clock;
 mod control;
@@ -114,6 +115,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Resume(args) => halt::resume(&args, &load(args.whole.config.as_deref())?),
         Command::Disarm(args) => disarm::run(&args, &load(args.whole.config.as_deref())?),
         Command::Events(args) => events::run(&args, &load(args.config.as_deref())?),
+        Command::Report(args) => chronicle::run(&args, &load(args.whole.config.as_deref())?),
         Command::Probe(args) => probe::run(&args, &load(args.config.as_deref())?),
         Command::CheckConfig(args) => check::run(&args, &load(args.config.as_deref())?),
         Command::Doctor(args) if args.write_config => doctor::run(&args, Config::default()),

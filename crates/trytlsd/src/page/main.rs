@@ -335,7 +335,7 @@ pub(super) fn happened<'a>(
 }
 
 /// What the picture shows, of one relay or of all.
-pub(super) fn lanes(overview: &Overview, relay: Option<&str>) -> Lanes {
+pub(crate) fn lanes(overview: &Overview, relay: Option<&str>) -> Lanes {
     let is = |name: &str| relay.is_none_or(|relay| relay == name);
     let decides = |what: &str| !matches!(what, "probed" | "proof" | "candidate");
     let attempts = overview.attempts.iter().filter(|row| is(&row.relay));

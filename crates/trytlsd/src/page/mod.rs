@@ -13,6 +13,8 @@ mod metrics;
 mod path;
 mod relay;
 
+pub(crate) use main::lanes;
+
 use std::net::SocketAddr;
 use std::thread;
 
