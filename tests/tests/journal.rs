@@ -138,29 +138,6 @@ fn what_others_write_in_sendmails_name_is_not_believed() {
 }
 
 #[test]
-fn a_place_that_was_vacuumed_is_told() {
-    let rig = rig();
-    let Some(journal) = journal(&rig, "a_place_that_was_vacuumed_is_told") else { return };
-    journal.add("old", SENDMAIL, &fail(1)).unwrap();
-    let mut running = rig.run().unwrap();
-    running.wait_says(&proposed(1)).unwrap();
-    assert_eq!(running.stop().unwrap(), Some(0));
-    journal.add("new", SENDMAIL, &fail(2)).unwrap();
-    journal.vacuum("old").unwrap();
-    let mut running = rig.run().unwrap();
-    running.wait_says("was left is in none of its files; lines may have been missed").unwrap();
-    running.wait_says(&proposed(2)).unwrap();
-    assert_eq!(running.stop().unwrap(), Some(0));
-    // With nothing left at all, too; and what comes is read.
-    journal.vacuum("new").unwrap();
-    let mut running = rig.run().unwrap();
-    running.wait_says("may have been missed").unwrap();
-    journal.add("newer", SENDMAIL, &fail(3)).unwrap();
-    running.wait_says(&proposed(3)).unwrap();
-    assert_eq!(running.stderr().matches("may have been missed").count(), 1, "{}", running.stderr());
-}
-
-#[test]
 fn a_journalctl_that_ends_is_started_again() {
     let rig = rig();
     let Some(journal) = journal(&rig, "a_journalctl_that_ends_is_started_again") else { return };

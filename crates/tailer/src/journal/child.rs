@@ -193,37 +193,44 @@ struct Pump {
 
 impl Pump {
     fn run(mut self, stdout: Option<ChildStdout>, said: JoinHandle<Vec<u8>>) {
-        if let Some(stdout) = stdout
-            && self.read(stdout).is_err()
-        {
-            return; // Nobody wants it any more.
+        let gone = match stdout.map(|stdout| self.read(stdout)) {
+            Some(Err(())) => return, // Nobody wants it any more.
+            Some(Ok(gone)) => gone,
+            None => false,
+        };
+        if gone {
+            // It may go on for as long as we live, and is ended by whoever hears of this.
+            let (number, said) = (self.number, String::new());
+            return drop(self.events.send(Event::Ended { number, said, missed: true, gone }));
         }
         let said = String::from_utf8_lossy(&said.join().unwrap_or_default()).into_owned();
         let missed = self.expect.is_some();
-        drop(self.events.send(Event::Ended { number: self.number, said, missed }));
+        drop(self.events.send(Event::Ended { number: self.number, said, missed, gone }));
     }
 
-    /// Reads up to the end. An error is a receiver that has gone.
-    fn read(&mut self, mut stdout: ChildStdout) -> Result<(), ()> {
+    /// Reads up to the end, or until it is seen that the expected entry is gone; whether it is. Where journalctl begins then is
+    /// not to be relied on: nothing of it is given out. An error is a receiver that has gone.
+    fn read(&mut self, mut stdout: ChildStdout) -> Result<bool, ()> {
         let mut parser = Parser::default();
         let mut buffer = vec![0; READ];
         loop {
             let read = match stdout.read(&mut buffer) {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Ok(false),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Ok(()),
+                Err(_) => return Ok(false),
             };
             let (mut lines, mut cursor, mut forged, mut gone) = (Vec::new(), None, None, false);
             let (believed, expect) = (&self.believed, &mut self.expect);
             parser.feed(buffer.get(..read).unwrap_or_default(), |entry| {
                 let Some(at) = entry.get(Field::Cursor) else { return };
                 let at = String::from_utf8_lossy(at).into_owned();
+                if gone {
+                    return;
+                }
                 if let Some(expected) = expect.take() {
-                    if expected == at {
-                        return;
-                    }
-                    gone = true;
+                    gone = expected != at;
+                    return;
                 }
                 match believed.judge(&entry) {
                     Is::Sendmails => {
@@ -234,6 +241,9 @@ impl Pump {
                 }
                 cursor = Some(at);
             });
+            if gone {
+                return Ok(true);
+            }
             if let Some(cursor) = cursor {
                 let number = self.number;
                 let forged = forged.map(|entry| {
@@ -242,7 +252,7 @@ impl Pump {
                     };
                     [Field::Identifier, Field::Uid, Field::Exe].map(text)
                 });
-                let event = Event::Entries { number, lines, cursor, forged, gone };
+                let event = Event::Entries { number, lines, cursor, forged };
                 self.events.send(event).map_err(drop)?;
             }
         }

@@ -63,11 +63,9 @@ pub(crate) enum Event {
         cursor: String,
         /// One of those that another wrote in sendmail's name: name, user and program.
         forged: Option<[String; 3]>,
-        /// The entry that should have come first did not.
-        gone: bool,
     },
-    /// It has ended. `missed`: no entry came, though one was asked for.
-    Ended { number: u64, said: String, missed: bool },
+    /// It has ended. `missed`: no entry came, though one was asked for. `gone`: another one came, and nothing more is read.
+    Ended { number: u64, said: String, missed: bool, gone: bool },
     /// Somebody calls.
     Called,
 }
@@ -248,11 +246,8 @@ impl Journal {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Entries { number, lines, cursor, forged, gone } if number == self.number => {
+            Event::Entries { number, lines, cursor, forged } if number == self.number => {
                 (self.patience, self.trouble) = (PATIENCE.0, None);
-                if gone {
-                    self.lost();
-                }
                 if let Some(forged) = forged {
                     self.tell_forged(forged);
                 }
@@ -261,21 +256,24 @@ impl Journal {
                 self.place = Some(cursor.clone());
                 self.from = From::Cursor(cursor);
             }
-            Event::Ended { number, said, missed } if number == self.number => {
-                self.ended(&said, missed);
+            Event::Ended { number, said, missed, gone } if number == self.number => {
+                self.ended(&said, missed, gone);
             }
             // Of a child that was given up, or a call, which is seen by its flag.
             Event::Entries { .. } | Event::Ended { .. } | Event::Called => {}
         }
     }
 
-    fn ended(&mut self, said: &str, missed: bool) {
+    fn ended(&mut self, said: &str, missed: bool, gone: bool) {
         let phase = std::mem::replace(&mut self.phase, Phase::Waits(Instant::now()));
         let (mut reading, catches_up) = match phase {
             Phase::CatchesUp(reading) => (reading, true),
             Phase::Follows(reading) => (reading, false),
             Phase::Waits(_) => return,
         };
+        if gone {
+            return self.begin_at_the_oldest();
+        }
         let status = match reading.ended() {
             Ok(status) => status,
             Err(source) => {
@@ -286,9 +284,7 @@ impl Journal {
         // An entry that is nowhere, or a cursor that is none: all that is kept is read, and the caller is told.
         let no_cursor = !status.success() && said.contains("cursor");
         if matches!(self.from, From::Cursor(_)) && (no_cursor || status.success() && missed) {
-            self.lost();
-            self.from = From::Since(Duration::ZERO);
-            return;
+            return self.begin_at_the_oldest();
         }
         if status.success() && catches_up {
             return self.start(true);
@@ -301,8 +297,10 @@ impl Journal {
         });
     }
 
-    fn lost(&mut self) {
+    /// The entry that was given out last is kept no more, so all that is kept is younger. The caller is told.
+    fn begin_at_the_oldest(&mut self) {
         self.loss = Some(Loss::Place { path: self.name.clone() });
+        self.from = From::Since(Duration::ZERO);
     }
 
     /// It is tried again after a while. Told if it is another trouble than the last one.
