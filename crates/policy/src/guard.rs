@@ -62,6 +62,27 @@ pub enum Guard {
     TlsClt,
 }
 
+impl Guard {
+    /// Every guard there is, of relays and of clients.
+    pub const EVERY: [Self; 15] = [
+        Self::Never,
+        Self::OwnHost,
+        Self::AdminTryTls,
+        Self::TlsRcpt,
+        Self::TlsSrv,
+        Self::Dane,
+        Self::MtaSts,
+        Self::WorkedLately,
+        Self::Neighbours,
+        Self::OwnFault,
+        Self::WeakEvidence,
+        Self::Limits,
+        Self::FallsBack,
+        Self::AdminSrvFeatures,
+        Self::TlsClt,
+    ];
+}
+
 /// What a guard says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Says {

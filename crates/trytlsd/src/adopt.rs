@@ -22,11 +22,11 @@ pub(crate) fn run(args: &cli::Adopt, config: &Config) -> anyhow::Result<u8> {
     let subject = Subject::Relay(relay);
     if let Some(refusal) = refused {
         let says = refusal.to_string();
-        return Answered { subject, outcome: REFUSED, says, request: None }.tell(args.json);
+        return Answered { subject, outcome: REFUSED, says, request: None }.tell(args.common.json);
     }
     let (wish, done) = match args.end {
         true => (Wish::EndAdoption { relay: name }, "ended"),
         false => (Wish::Adopt { relay: name, reason: args.reason.clone() }, "adopted"),
     };
-    ask(config, &glimpse, &subject, &wish, done)?.tell(args.json)
+    ask(config, &glimpse, &subject, &wish, done)?.tell(args.common.json)
 }

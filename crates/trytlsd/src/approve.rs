@@ -26,7 +26,8 @@ pub(crate) fn run(args: &cli::Approve, config: &Config) -> anyhow::Result<u8> {
     };
     if let Some((hold, advice)) = refusal {
         let says = format!("{hold}; {advice}");
-        return Answered { subject, outcome: REFUSED, says, request: None }.tell(args.about.json);
+        return Answered { subject, outcome: REFUSED, says, request: None }
+            .tell(args.about.common.json);
     }
     let until = now.saturating_add(args.r#for.0).unwrap_or(Timestamp::MAX).as_second();
     let reason = args.reason.clone();
@@ -34,5 +35,5 @@ pub(crate) fn run(args: &cli::Approve, config: &Config) -> anyhow::Result<u8> {
         Subject::Relay(relay) => Wish::Approve { relay: relay.as_str().to_owned(), until, reason },
         Subject::Client(client) => Wish::ApproveClient { client: *client, until, reason },
     };
-    ask(config, &glimpse, &subject, &wish, "approved")?.tell(args.about.json)
+    ask(config, &glimpse, &subject, &wish, "approved")?.tell(args.about.common.json)
 }

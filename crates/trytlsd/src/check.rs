@@ -45,7 +45,7 @@ pub(crate) fn run(args: &cli::CheckConfig, config: &Config) -> anyhow::Result<u8
         findings,
         good,
     };
-    print(if args.json {
+    print(if args.common.json {
         serde_json::to_string(&checked)? + "\n"
     } else {
         checked.text(Style::of_stdout())

@@ -18,12 +18,12 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 use config::Config;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli;
 use crate::clock;
-use crate::html::length;
+use crate::html::{count, length, minute};
 use crate::output::{Style, print};
 use crate::overview::Overview;
 use crate::table::{Cell, Table, Tone, width_of_stdout};
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &cli::Report, config: &Config) -> anyhow::Result<u8> {
         let written = File::create(path).and_then(|mut file| file.write_all(page.as_bytes()));
         written.with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    if args.whole.json {
+    if args.common.json {
         print(serde_json::to_string(&chronicle)? + "\n")?;
     } else if args.html.is_none() {
         print(chronicle.text(width_of_stdout(), Style::of_stdout()))?;
@@ -115,9 +115,10 @@ impl Chronicle {
 
     /// For a terminal so wide, or for a pipe.
     fn text(&self, width: Option<usize>, style: Style) -> String {
-        let day = |at: Timestamp| at.strftime("%Y-%m-%d %H:%MZ").to_string();
-        let mut out =
-            format!("{}\n", style.bold(format!("{} to {}", day(self.since), day(self.until))));
+        let mut out = format!(
+            "{}\n",
+            style.bold(format!("{} to {}", minute(self.since), minute(self.until)))
+        );
         for line in self.sums.lines() {
             let _infallible = writeln!(out, "  {line}");
         }
@@ -131,7 +132,7 @@ impl Chronicle {
         for row in &self.relays {
             let tone = if row.is_off() || row.waiting > 0 { Tone::Bad } else { Tone::Plain };
             let last = row.done.last().map_or(String::new(), |done| {
-                format!("{} {}: {}", day(done.at), done.what, done.detail)
+                format!("{} {}: {}", minute(done.at), done.what, done.detail)
             });
             let least = if row.waiting_at_least { "+" } else { "" };
             table.push([
@@ -158,7 +159,7 @@ impl Sums {
         vec![
             format!(
                 "{}, TLS was off with {}: it is now with {}, and on again with {}",
-                many(self.relays, "relay", "relays"),
+                count(self.relays, "relay"),
                 self.opted_out,
                 self.in_force,
                 self.lifted
@@ -174,11 +175,4 @@ impl Sums {
             ),
         ]
     }
-}
-
-/// The share of a span, 0 to 1, that lies before the moment.
-fn share(from: Timestamp, to: Timestamp, at: Timestamp) -> f64 {
-    let all: SignedDuration = to.duration_since(from);
-    let part = at.duration_since(from);
-    (part.as_secs_f64() / all.as_secs_f64().max(1.0)).clamp(0.0, 1.0)
 }

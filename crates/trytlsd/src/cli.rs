@@ -222,12 +222,8 @@ Examples:
   trytlsd adopt --end mx.example.org"
 )]
 pub(crate) struct Adopt {
-    /// The config file [default: /etc/trytlsd/trytlsd.toml]
-    #[arg(long, value_name = "F")]
-    pub(crate) config: Option<PathBuf>,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
     /// End the adoption; the line stays
     #[arg(long, conflicts_with = "reason")]
     pub(crate) end: bool,
@@ -242,12 +238,8 @@ pub(crate) struct Adopt {
 /// What each command about one relay or client takes.
 #[derive(Debug, Args)]
 pub(crate) struct About {
-    /// The config file [default: /etc/trytlsd/trytlsd.toml]
-    #[arg(long, value_name = "F")]
-    pub(crate) config: Option<PathBuf>,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
     /// The relay as in the log: mx.example.org, [mx.example.org] or [192.0.2.25]
     #[arg(value_name = "RELAY", required_unless_present = "client")]
     pub(crate) relay: Option<String>,
@@ -268,7 +260,7 @@ Examples:
 )]
 pub(crate) struct Status {
     #[command(flatten)]
-    pub(crate) whole: Whole,
+    pub(crate) common: Common,
 }
 
 /// List the relays and clients about which something was decided: entries, holds, liftings.
@@ -283,7 +275,7 @@ Examples:
 )]
 pub(crate) struct List {
     #[command(flatten)]
-    pub(crate) whole: Whole,
+    pub(crate) common: Common,
 }
 
 /// Decide nothing for now: the log is read and counted, and what would follow from it waits.
@@ -301,7 +293,7 @@ Examples:
 )]
 pub(crate) struct Pause {
     #[command(flatten)]
-    pub(crate) whole: Whole,
+    pub(crate) common: Common,
 }
 
 /// Go on with what was paused or disarmed: what was counted meanwhile is judged.
@@ -315,7 +307,7 @@ Examples:
 )]
 pub(crate) struct Resume {
     #[command(flatten)]
-    pub(crate) whole: Whole,
+    pub(crate) common: Common,
 }
 
 /// Take all our entries out of the map, and decide nothing until trytlsd resume.
@@ -333,15 +325,15 @@ Examples:
 )]
 pub(crate) struct Disarm {
     #[command(flatten)]
-    pub(crate) whole: Whole,
+    pub(crate) common: Common,
     /// Do not ask; needed where no terminal is there to ask on
     #[arg(long)]
     pub(crate) yes: bool,
 }
 
-/// What each command about the daemon as a whole takes.
+/// What most commands take.
 #[derive(Debug, Args)]
-pub(crate) struct Whole {
+pub(crate) struct Common {
     /// The config file [default: /etc/trytlsd/trytlsd.toml]
     #[arg(long, value_name = "F")]
     pub(crate) config: Option<PathBuf>,
@@ -393,7 +385,7 @@ Examples:
 )]
 pub(crate) struct Report {
     #[command(flatten)]
-    pub(crate) whole: Whole,
+    pub(crate) common: Common,
     /// How far back: 7d, 30d; the history is kept for 90 days
     #[arg(long, value_name = "SPAN", default_value = "30d")]
     pub(crate) since: Span,
@@ -453,12 +445,8 @@ Examples:
   trytlsd check-config --config ./trytlsd.toml"
 )]
 pub(crate) struct CheckConfig {
-    /// The config file [default: /etc/trytlsd/trytlsd.toml]
-    #[arg(long, value_name = "F")]
-    pub(crate) config: Option<PathBuf>,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// Look at this host and say what is right, what is wrong and how to mend it.

@@ -61,7 +61,7 @@ pub(crate) fn run(args: &cli::Disarm, config: &Config) -> anyhow::Result<u8> {
             Err(error) => return Err(error.into()),
         },
     };
-    told.tell(args.whole.json)
+    told.tell(args.common.json)
 }
 
 /// Whether whoever typed it means it.

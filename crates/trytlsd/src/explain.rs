@@ -39,7 +39,7 @@ use crate::verdict::missing;
 pub(crate) fn run(args: &cli::Explain, config: &Config) -> anyhow::Result<u8> {
     let about = &args.about;
     let style = Style::of_stdout();
-    let form = match (about.json, style.is_coloured()) {
+    let form = match (about.common.json, style.is_coloured()) {
         (true, _) => Form::Json,
         (false, false) => Form::Text,
         (false, true) => Form::Coloured,

@@ -11,12 +11,12 @@ use crate::request::Wish;
 
 /// Runs `pause`.
 pub(crate) fn pause(args: &cli::Pause, config: &Config) -> anyhow::Result<u8> {
-    ask(config, &Wish::Pause, "paused")?.tell(args.whole.json)
+    ask(config, &Wish::Pause, "paused")?.tell(args.common.json)
 }
 
 /// Runs `resume`.
 pub(crate) fn resume(args: &cli::Resume, config: &Config) -> anyhow::Result<u8> {
-    ask(config, &Wish::Resume, "resumed")?.tell(args.whole.json)
+    ask(config, &Wish::Resume, "resumed")?.tell(args.common.json)
 }
 
 /// Asks, and waits for the answer. `done` is the word for what is carried out.

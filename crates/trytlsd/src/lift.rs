@@ -32,7 +32,7 @@ fn run(about: &cli::About, span: Option<Span>, config: &Config) -> anyhow::Resul
         && let Some(refusal) = lift_refusal(&glimpse.state, relay)
     {
         let says = refusal.to_string();
-        return Answered { subject, outcome: REFUSED, says, request: None }.tell(about.json);
+        return Answered { subject, outcome: REFUSED, says, request: None }.tell(about.common.json);
     }
     let until =
         |span: Span| clock::now().saturating_add(span.0).unwrap_or(Timestamp::MAX).as_second();
@@ -42,5 +42,5 @@ fn run(about: &cli::About, span: Option<Span>, config: &Config) -> anyhow::Resul
         Subject::Client(client) => Wish::LiftClient { client: *client, until },
     };
     let done = if span.is_some() { "held" } else { "lifted" };
-    ask(config, &glimpse, &subject, &wish, done)?.tell(about.json)
+    ask(config, &glimpse, &subject, &wish, done)?.tell(about.common.json)
 }

@@ -166,7 +166,7 @@ pub(crate) fn look(config: &Config) -> anyhow::Result<List> {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &cli::Whole, config: &Config) -> anyhow::Result<u8> {
+pub(crate) fn run(args: &cli::Common, config: &Config) -> anyhow::Result<u8> {
     let list: List = match get_json(config, "/v1/entries")? {
         Ok(list) => list,
         Err(Reached::Refused(refused)) => return refused.tell(),

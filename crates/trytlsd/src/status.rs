@@ -100,14 +100,14 @@ pub(crate) fn look(config: &Config, vitals: Option<&Vitals>) -> anyhow::Result<S
             messages: counts.messages,
             at_least: counts.messages_at_least,
             oldest: overview.oldest(),
-            bounces: overview.stuck.iter().filter_map(|stuck| stuck.bounces).min(),
+            bounces: overview.first_bounce(),
         },
         entries: counts.entries,
         proposed: counts.proposed,
         adopted: overview.adopted.len(),
         removing: overview.removing,
         held: counts.holds,
-        need_a_person: overview.holds.iter().filter(|held| held.needs_a_person).count(),
+        need_a_person: overview.need_a_person(),
         alarms: overview
             .alarms
             .into_iter()
@@ -122,7 +122,7 @@ pub(crate) fn look(config: &Config, vitals: Option<&Vitals>) -> anyhow::Result<S
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &cli::Whole, config: &Config) -> anyhow::Result<u8> {
+pub(crate) fn run(args: &cli::Common, config: &Config) -> anyhow::Result<u8> {
     let status: Status = match get_json(config, "/v1/status")? {
         Ok(status) => status,
         Err(Reached::Refused(refused)) => return refused.tell(),

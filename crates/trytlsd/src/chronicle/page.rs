@@ -1,13 +1,13 @@
 //! The report as one page that can be mailed: nothing in it refers to anything outside.
 
 use jiff::Timestamp;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
-use super::row::Row;
-use super::{Chronicle, share};
-use crate::html::{Foreign, STYLE, length};
+use super::Chronicle;
+use super::row::{Done, Row};
+use crate::html::timeline::Lanes;
+use crate::html::{Foreign, alone, length, minute};
 use crate::overview::Overview;
-use crate::page::lanes;
 
 /// Relays in the picture at most; the table has all.
 const DRAWN: usize = 60;
@@ -17,48 +17,32 @@ const WIDTH: f64 = 840.0;
 const NAMES: f64 = 260.0;
 const ROW: f64 = 18.0;
 
-/// Decisions of one relay that are shown at most: the latest.
+/// Decisions about one relay that are shown at most: the latest.
 const DECISIONS: usize = 50;
 
 pub(super) fn page(chronicle: &Chronicle, overview: &Overview) -> Markup {
     let Chronicle { since, until, relays, .. } = chronicle;
-    let title = format!("trytlsd: {} to {}", day(*since), day(*until));
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header { h1 { (title) } @if chronicle.dry_run { span.mid { "dry run: entries are only shown" } } }
-                @for line in chronicle.sums.lines() { p { (line) } }
-                main {
-                    h2 { "Attempts, successes and decisions" }
-                    (lanes(overview, None).draw("all", *since, *until))
-                    h2 { "When TLS was off" }
-                    (spans(chronicle))
-                    h2 { "Relays" }
-                    @if relays.is_empty() { p.empty { "Nothing happened with any relay." } } @else { (table(relays)) }
-                    h2 { "What was done" }
-                    @for row in relays.iter().filter(|row| !row.done.is_empty()) { (done(row)) }
-                    @if !chronicle.of_all.is_empty() {
-                        h3 { "All relays" }
-                        ul { @for done in &chronicle.of_all { li { (day(done.at)) " " strong { (Foreign(&done.what)) } " " (Foreign(&done.detail)) } } }
-                    }
-                }
-                footer { "trytlsd " (env!("CARGO_PKG_VERSION")) ", as of " (day(*until)) ". Times are UTC." }
+    let title = format!("trytlsd: {} to {}", minute(*since), minute(*until));
+    let body = html! {
+        header { h1 { (title) } @if chronicle.dry_run { span.mid { "dry run: entries are only shown" } } }
+        @for line in chronicle.sums.lines() { p { (line) } }
+        main {
+            h2 { "Attempts, successes and decisions" }
+            (Lanes::of(overview, None).draw("all", *since, *until))
+            h2 { "When TLS was off" }
+            (spans(chronicle))
+            h2 { "Relays" }
+            @if relays.is_empty() { p.empty { "Nothing happened with any relay." } } @else { (table(relays)) }
+            h2 { "What was done" }
+            @for row in relays.iter().filter(|row| !row.done.is_empty()) { (of_relay(row)) }
+            @if !chronicle.of_all.is_empty() {
+                h3 { "All relays" }
+                (list(chronicle.of_all.iter()))
             }
         }
-    }
-}
-
-fn day(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%MZ").to_string()
+        footer { "trytlsd " (env!("CARGO_PKG_VERSION")) ", as of " (minute(*until)) ". Times are UTC." }
+    };
+    alone(&title, &body)
 }
 
 /// A bar for each time without TLS, a line for each relay.
@@ -76,7 +60,7 @@ fn spans(chronicle: &Chronicle) -> Markup {
         svg.timeline viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-labelledby="spans-title spans-desc" {
             title id="spans-title" { "When TLS was off, by relay" }
             desc id="spans-desc" {
-                (rows.len()) " relays, from " (day(from)) " to " (day(to)) "."
+                (rows.len()) " relays, from " (minute(from)) " to " (minute(to)) "."
             }
             @for (n, row) in (0u32..).zip(&rows) {
                 @let y = f64::from(n) * ROW;
@@ -85,12 +69,12 @@ fn spans(chronicle: &Chronicle) -> Markup {
                 @for off in &row.off {
                     @let (begin, end) = (x(off.from), x(off.to.unwrap_or(to)));
                     rect.span x=(format!("{begin:.1}")) y=(y + 4.0) width=(format!("{:.1}", (end - begin).max(1.5))) height="10" {
-                        title { (day(off.from)) " to " (off.to.map_or("now".to_owned(), day)) }
+                        title { (minute(off.from)) " to " (off.to.map_or("now".to_owned(), minute)) }
                     }
                 }
             }
-            text x=(NAMES) y=(height - 4.0) { (day(from)) }
-            text x=(WIDTH) y=(height - 4.0) text-anchor="end" { (day(to)) }
+            text x=(NAMES) y=(height - 4.0) { (minute(from)) }
+            text x=(WIDTH) y=(height - 4.0) text-anchor="end" { (minute(to)) }
         }
     }
 }
@@ -124,13 +108,25 @@ fn table(rows: &[Row]) -> Markup {
     }
 }
 
-fn done(row: &Row) -> Markup {
+fn of_relay(row: &Row) -> Markup {
     let skipped = row.done.len().saturating_sub(DECISIONS);
     html! {
         h3 { (Foreign(&row.relay)) }
         @if skipped > 0 { p.faint { (skipped) " earlier ones are left out." } }
-        ul { @for done in row.done.iter().skip(skipped) {
-            li { (day(done.at)) " " strong { (Foreign(&done.what)) } " " (Foreign(&done.detail)) }
+        (list(row.done.iter().skip(skipped)))
+    }
+}
+
+fn list<'a>(done: impl Iterator<Item = &'a Done>) -> Markup {
+    html! {
+        ul { @for done in done {
+            li { (minute(done.at)) " " strong { (Foreign(&done.what)) } " " (Foreign(&done.detail)) }
         } }
     }
+}
+
+/// The share of a span, 0 to 1, that lies before the moment.
+fn share(from: Timestamp, to: Timestamp, at: Timestamp) -> f64 {
+    let (all, part) = (to.duration_since(from), at.duration_since(from));
+    (part.as_secs_f64() / all.as_secs_f64().max(1.0)).clamp(0.0, 1.0)
 }

@@ -1,6 +1,6 @@
 //! One relay in the span: since when, for how long TLS was off with it, and what was done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -133,17 +133,14 @@ pub(super) fn rows(overview: &Overview, since: Timestamp) -> Vec<Row> {
         }
         (row.sent, row.deferred, row.failed) = (entry.sent, entry.deferred, entry.failed);
     }
-    let in_force = |relay: &str| {
-        let client = |row: &crate::overview::ClientRow| {
-            row.state == "active" && relay.strip_prefix("client ") == Some(row.address.as_str())
-        };
-        overview.entries.iter().any(|entry| entry.relay == relay)
-            || overview.clients.iter().any(client)
-    };
+    let clients = overview.clients.iter().filter(|row| row.state == "active");
+    let clients = clients.map(|row| format!("client {}", row.address));
+    let in_force: BTreeSet<String> =
+        overview.entries.iter().map(|entry| entry.relay.clone()).chain(clients).collect();
     let mut found: Vec<Row> = rows.into_values().collect();
     for row in &mut found {
         // One that is not in force any more ended at the last that is known of it.
-        if row.is_off() && !in_force(&row.relay) {
+        if row.is_off() && !in_force.contains(&row.relay) {
             let last = row.done.last().map_or(since, |done| done.at);
             if let Some(off) = row.off.last_mut() {
                 off.to = Some(last);

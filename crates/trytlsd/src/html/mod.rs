@@ -7,7 +7,7 @@
 pub(crate) mod timeline;
 
 use jiff::Timestamp;
-use maud::{DOCTYPE, Markup, Render, html};
+use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
 use crate::output::Safe;
 
@@ -23,8 +23,22 @@ impl Render for Foreign<'_> {
     }
 }
 
-/// A whole document.
+/// A document that is served beside its stylesheet.
 pub(crate) fn document(title: &str, body: &Markup) -> Markup {
+    whole(title, &html! { link rel="stylesheet" href="/style.css"; }, body)
+}
+
+/// A document that stands for itself: nothing in it refers to anything outside, and nothing may.
+pub(crate) fn alone(title: &str, body: &Markup) -> Markup {
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+    let style = html! {
+        meta http-equiv="Content-Security-Policy" content=(POLICY);
+        style { (PreEscaped(STYLE)) }
+    };
+    whole(title, &style, body)
+}
+
+fn whole(title: &str, style: &Markup, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -33,11 +47,16 @@ pub(crate) fn document(title: &str, body: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (Foreign(title)) }
-                link rel="stylesheet" href="/style.css";
+                (style)
             }
             body { (body) }
         }
     }
+}
+
+/// A moment, to the minute.
+pub(crate) fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 /// A moment: how far from now, and in full.

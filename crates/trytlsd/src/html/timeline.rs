@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::count;
+use super::{count, minute};
+use crate::overview::Overview;
 
 /// Columns.
 const COLUMNS: usize = 84;
@@ -32,6 +33,23 @@ const PLACES: [(&str, &str, f64, f64); 3] = [
 ];
 
 impl Lanes {
+    /// What the picture shows, of one relay or of all.
+    pub(crate) fn of(overview: &Overview, relay: Option<&str>) -> Self {
+        let is = |name: &str| relay.is_none_or(|relay| relay == name);
+        let decides = |what: &str| !matches!(what, "probed" | "proof" | "candidate");
+        let attempts = overview.attempts.iter().filter(|row| is(&row.relay));
+        let successes = overview.successes.iter().filter(|row| is(&row.relay));
+        let decisions = overview
+            .happened
+            .iter()
+            .filter(|row| decides(&row.what) && row.relay.as_deref().map_or(relay.is_none(), is));
+        Self {
+            attempts: attempts.map(|row| (row.at, row.count)).collect(),
+            successes: successes.map(|row| (row.at, 1)).collect(),
+            decisions: decisions.map(|row| (row.at, 1)).collect(),
+        }
+    }
+
     /// The picture from `from` to `to`.
     pub(crate) fn draw(&self, id: &str, from: Timestamp, to: Timestamp) -> Markup {
         let span = (to.as_second() - from.as_second()).max(1);
@@ -43,12 +61,11 @@ impl Lanes {
             column.iter().fold(0usize, |sum, n| sum.saturating_add(*n as usize))
         };
         let (title, words) = (format!("{id}-title"), format!("{id}-desc"));
-        let day = |at: Timestamp| at.strftime("%Y-%m-%d %H:%MZ").to_string();
         html! {
             svg.timeline viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-labelledby=(format!("{title} {words}")) {
                 title id=(title) { "Attempts, successes and decisions over time" }
                 desc id=(words) {
-                    "From " (day(from)) " to " (day(to)) ": " (count(sum(0), "stuck attempt")) ", "
+                    "From " (minute(from)) " to " (minute(to)) ": " (count(sum(0), "stuck attempt")) ", "
                     (sum(1)) " last successes, " (count(sum(2), "decision")) "."
                 }
                 @for ((class, name, top, height), columns) in PLACES.iter().zip(&counted) {

@@ -11,25 +11,6 @@ use serde::Serialize;
 use super::Happened;
 use crate::remembered::CLIENT;
 
-/// All guards, by which a row of the history names its own.
-const GUARDS: [Guard; 15] = [
-    Guard::Never,
-    Guard::OwnHost,
-    Guard::AdminTryTls,
-    Guard::TlsRcpt,
-    Guard::TlsSrv,
-    Guard::Dane,
-    Guard::MtaSts,
-    Guard::WorkedLately,
-    Guard::Neighbours,
-    Guard::OwnFault,
-    Guard::WeakEvidence,
-    Guard::Limits,
-    Guard::AdminSrvFeatures,
-    Guard::TlsClt,
-    Guard::FallsBack,
-];
-
 /// A hold that stands.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Held {
@@ -103,7 +84,7 @@ impl Holds {
 
 /// The guard that a row's detail begins with, its word, and the rest.
 fn parted(detail: &str) -> (Option<(&str, Guard)>, &str) {
-    for guard in GUARDS {
+    for guard in Guard::EVERY {
         let word = guard.to_string();
         let rest = detail.strip_prefix(&word).and_then(|rest| rest.strip_prefix(": "));
         if let (Some(rest), Some(word)) = (rest, detail.get(..word.len())) {

@@ -244,6 +244,16 @@ impl Overview {
     pub(crate) fn oldest(&self) -> Option<Timestamp> {
         self.stuck.iter().filter_map(|stuck| stuck.oldest).min()
     }
+
+    /// When the first of the waiting messages bounces.
+    pub(crate) fn first_bounce(&self) -> Option<Timestamp> {
+        self.stuck.iter().filter_map(|stuck| stuck.bounces).min()
+    }
+
+    /// The holds that will not end by themselves.
+    pub(crate) fn need_a_person(&self) -> usize {
+        self.holds.iter().filter(|held| held.needs_a_person).count()
+    }
 }
 
 fn alarms(state: &State) -> Vec<Alarm> {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::path::of_relay;
 use crate::html::timeline::Lanes;
-use crate::html::{Foreign, count, distance, document, length, time, time_or};
+use crate::html::{Foreign, count, distance, document, length, minute, time, time_or};
 use crate::overview::{
     Alarm, ClientRow, Daemon, Entry, Happened, Held, Lifted, Overview, Proposed, Stuck,
 };
@@ -43,7 +43,7 @@ pub(super) fn page(overview: &Overview) -> Markup {
             (lifted(&overview.lifted, now))
             (clients(&overview.clients, now))
             h2 { "The last seven days" }
-            (lanes(overview, None).draw("all", before(now, DAYS), now))
+            (Lanes::of(overview, None).draw("all", before(now, DAYS), now))
             p.faint { small {
                 "Attempts are remembered while they count, of each relay its last success, and every decision."
             } }
@@ -67,7 +67,7 @@ fn daemon(daemon: &Daemon, now: Timestamp) -> Markup {
                 Some(_) => span.word.good { "running" },
                 None => span.word.bad { "not running" },
             }
-            @if let Some(since) = daemon.since { " since " (since.strftime("%Y-%m-%d %H:%MZ").to_string()) }
+            @if let Some(since) = daemon.since { " since " (minute(since)) }
             @if let Some(at) = daemon.last_commit {
                 ", ledger written " span.mid[stale] { (distance(at, now)) }
             }
@@ -89,8 +89,7 @@ fn alarms(alarms: &[Alarm], now: Timestamp) -> Markup {
 fn sums(overview: &Overview) -> Markup {
     let (counts, now) = (&overview.counts, overview.at);
     let least = if counts.messages_at_least { "+" } else { "" };
-    let bounces = overview.stuck.iter().filter_map(|stuck| stuck.bounces).min();
-    let needs = overview.holds.iter().filter(|held| held.needs_a_person).count();
+    let (bounces, needs) = (overview.first_bounce(), overview.need_a_person());
     html! {
         dl.sums {
             div { dt { "Messages waiting" } dd { (counts.messages) (least) small { "for " (count(counts.stuck, "relay")) } } }
@@ -331,23 +330,6 @@ pub(super) fn happened<'a>(
                 } } }
             }
         }
-    }
-}
-
-/// What the picture shows, of one relay or of all.
-pub(crate) fn lanes(overview: &Overview, relay: Option<&str>) -> Lanes {
-    let is = |name: &str| relay.is_none_or(|relay| relay == name);
-    let decides = |what: &str| !matches!(what, "probed" | "proof" | "candidate");
-    let attempts = overview.attempts.iter().filter(|row| is(&row.relay));
-    let successes = overview.successes.iter().filter(|row| is(&row.relay));
-    let decisions = overview
-        .happened
-        .iter()
-        .filter(|row| decides(&row.what) && row.relay.as_deref().map_or(relay.is_none(), is));
-    Lanes {
-        attempts: attempts.map(|row| (row.at, row.count)).collect(),
-        successes: successes.map(|row| (row.at, 1)).collect(),
-        decisions: decisions.map(|row| (row.at, 1)).collect(),
     }
 }
 

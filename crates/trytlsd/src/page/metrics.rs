@@ -93,7 +93,7 @@ pub(super) fn text(overview: &Overview) -> String {
         "When the message came that has waited for longest.",
         overview.oldest(),
     );
-    let next = overview.stuck.iter().filter_map(|stuck| stuck.bounces).min();
+    let next = overview.first_bounce();
     out.moment(
         "trytlsd_next_bounce_timestamp_seconds",
         "When the first of the waiting messages bounces (Timeout.queuereturn).",

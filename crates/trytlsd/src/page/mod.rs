@@ -13,8 +13,6 @@ mod metrics;
 mod path;
 mod relay;
 
-pub(crate) use main::lanes;
-
 use std::net::SocketAddr;
 use std::thread;
 

@@ -3,7 +3,8 @@
 use jiff::SignedDuration;
 use maud::{Markup, html};
 
-use super::main::{before, footer, happened, lanes, lines};
+use super::main::{before, footer, happened, lines};
+use crate::html::timeline::Lanes;
 use crate::html::{Foreign, document, time, time_or};
 use crate::overview::Overview;
 
@@ -83,7 +84,7 @@ pub(super) fn page(overview: &Overview, relay: &str) -> Option<Markup> {
                 }
             }
             h2 { "The last fourteen days" }
-            (lanes(overview, Some(relay)).draw("relay", before(now, DAYS), now))
+            (Lanes::of(overview, Some(relay)).draw("relay", before(now, DAYS), now))
             h2 { "Stuck attempts" }
             @if attempts.is_empty() {
                 p.empty { "None counts at present." }
