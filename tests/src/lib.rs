@@ -19,6 +19,7 @@ pub mod bench;
 pub mod certificate;
 pub mod chromium;
 pub mod client;
+pub mod clock;
 pub mod demo;
 mod dialogue;
 pub mod dns;

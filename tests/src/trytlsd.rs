@@ -160,6 +160,14 @@ impl<'bed> Trytlsd<'bed> {
         found.with_context(|| format!("stdout:\n{}\nstderr:\n{}", self.stdout(), self.stderr()))
     }
 
+    /// Wait until standard error contains `line` at least so often, at most `limit`.
+    pub fn wait_says_times(&self, limit: Duration, line: &str, times: usize) -> Result<()> {
+        let found = wait::until(limit, line, || {
+            (self.stderr().matches(line).count() >= times).then_some(())
+        });
+        found.with_context(|| self.stderr())
+    }
+
     /// Send a signal by its name, as "TERM" or "HUP".
     pub fn signal(&self, name: &str) -> Result<()> {
         self.bed.sh(&format!("kill -s {name} \"$(cat {})\"", self.pid_file)).map(drop)

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use tests::bed::Bed;
+use tests::clock::Clock;
 use tests::mta::{ACCESS, Mta, Queue};
 use tests::peers::{Channel, Mode, Peer};
-use tests::trytlsd::{Trytlsd, output};
+use tests::trytlsd::output;
 
 const SOON: Duration = Duration::from_secs(40);
 
@@ -27,11 +28,8 @@ fn an_adopted_line_is_looked_after_and_lifted() {
     else {
         return;
     };
-    let clock = |minutes: u32| {
-        bed.namespace().write("/run/clock", format!("+{minutes}m\n")).unwrap();
-    };
-    clock(0);
-    let mut trytlsd = Trytlsd::run_by(&bed, CONFIG, "/run/clock").unwrap();
+    let clock = Clock::new(&bed).unwrap();
+    let mut trytlsd = clock.run(CONFIG).unwrap();
     trytlsd.wait_says(SOON, "following").unwrap();
     let run = |args: &[&str]| {
         let out = output(&bed, args).unwrap();
@@ -49,13 +47,10 @@ fn an_adopted_line_is_looked_after_and_lifted() {
     })
     .unwrap();
 
-    for (probe, minutes) in [(1, 27 * 60), (2, 28 * 60 + 10)] {
-        clock(minutes);
-        let enough = || {
-            let probed = "probed relay=old.mx.test found=\"good\"";
-            (trytlsd.stderr().matches(probed).count() >= probe).then_some(())
-        };
-        tests::wait::until(SOON, "a good probe", enough).unwrap();
+    for (probe, minutes) in [(1, 27 * 60), (2, 70)] {
+        clock.advance(minutes).unwrap();
+        let probed = "probed relay=old.mx.test found=\"good\"";
+        trytlsd.wait_says_times(SOON, probed, probe).unwrap();
     }
     trytlsd.wait_says(SOON, "it is taken out with: trytlsd lift old.mx.test").unwrap();
     assert_eq!(bed.access(), before);

@@ -4,10 +4,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use tests::bed::Bed;
+use tests::clock::Clock;
 use tests::mta::{Mta, Queue};
 use tests::peers::{Channel, Mode, Peer};
 use tests::trytlsd::{Trytlsd, output};
@@ -22,20 +22,6 @@ const ENTRIES: [&str; 2] = [
 ];
 
 const PEERS: [&str; 2] = ["four", "six"];
-
-/// Minutes of trytlsd's clock beyond the host's.
-struct Clock<'bed> {
-    bed: &'bed Bed,
-    minutes: Cell<u32>,
-}
-
-impl Clock<'_> {
-    fn advance(&self, minutes: u32) {
-        self.minutes.set(self.minutes.get() + minutes);
-        let text = format!("+{}m\n", self.minutes.get());
-        self.bed.namespace().write("/run/clock", text).unwrap();
-    }
-}
 
 fn entries(bed: &Bed) -> Vec<String> {
     let ours = |line: &&str| line.starts_with("TLS_Clt_features:") || line.starts_with("Try_TLS:");
@@ -67,10 +53,7 @@ fn set(bed: &Bed, mode: &Mode) {
 fn said(trytlsd: &Trytlsd<'_>, what: &str, times: usize) {
     for peer in PEERS {
         let line = what.replace("PEER", &format!("relay={peer}.mx.test"));
-        let enough = tests::wait::until(SOON, &line, || {
-            (trytlsd.stderr().matches(&line).count() >= times).then_some(())
-        });
-        enough.unwrap_or_else(|error| panic!("{error:#}\n{}", trytlsd.stderr()));
+        trytlsd.wait_says_times(SOON, &line, times).unwrap();
     }
 }
 
@@ -84,9 +67,8 @@ fn an_entry_that_heals_by_itself() {
     else {
         return;
     };
-    let clock = Clock { bed: &bed, minutes: Cell::new(0) };
-    clock.advance(0);
-    let mut trytlsd = Trytlsd::run_by(&bed, CONFIG, "/run/clock").unwrap();
+    let clock = Clock::new(&bed).unwrap();
+    let mut trytlsd = clock.run(CONFIG).unwrap();
     trytlsd.wait_says(SOON, "following").unwrap();
 
     // Broken: one attempt of the queue's and three probes, then the entry; what was stuck is delivered.
@@ -98,7 +80,7 @@ fn an_entry_that_heals_by_itself() {
     std::thread::sleep(Duration::from_secs(3));
     for (probe, minutes) in [(1, 2), (2, 2), (3, 3)] {
         assert_eq!(entries(&bed), [""; 0], "{}", trytlsd.stderr());
-        clock.advance(minutes);
+        clock.advance(minutes).unwrap();
         said(&trytlsd, "probed PEER found=\"broken: not-tls\"", probe);
     }
     said(&trytlsd, "proof PEER proof=Matches", 1);
@@ -126,7 +108,7 @@ fn an_entry_that_heals_by_itself() {
     set(&bed, &Mode::Tls);
     for (probe, days) in [(1, 2), (2, 4), (3, 3)] {
         assert_eq!(entries(&bed).len(), 2, "{}", trytlsd.stderr());
-        clock.advance(days * 24 * 60);
+        clock.advance(days * 24 * 60).unwrap();
         said(&trytlsd, "probed PEER found=\"good\"", probe);
     }
     said(&trytlsd, "lifted PEER", 1);

@@ -4,10 +4,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use tests::bed::Bed;
+use tests::clock::Clock;
 use tests::mta::{Mta, Queue};
 use tests::peers::{Channel, Mode, Peer};
 use tests::trytlsd::Trytlsd;
@@ -18,20 +18,6 @@ const SOON: Duration = Duration::from_secs(40);
 const CONFIG: &str = "dry_run = false\n[policy]\nnever = []\n";
 
 const PEERS: [&str; 2] = ["four", "six"];
-
-/// Minutes of trytlsd's clock beyond the host's.
-struct Clock<'bed> {
-    bed: &'bed Bed,
-    minutes: Cell<u32>,
-}
-
-impl Clock<'_> {
-    fn advance(&self, minutes: u32) {
-        self.minutes.set(self.minutes.get() + minutes);
-        let text = format!("+{}m\n", self.minutes.get());
-        self.bed.namespace().write("/run/clock", text).unwrap();
-    }
-}
 
 fn entries(bed: &Bed) -> usize {
     bed.access().lines().filter(|line| line.starts_with("Try_TLS:")).count()
@@ -49,13 +35,10 @@ fn stuck(bed: &Bed) {
 }
 
 /// Waits until `what` was said of both peers `times` times.
-fn said(trytlsd: &mut Trytlsd<'_>, what: &str, times: usize) {
+fn said(trytlsd: &Trytlsd<'_>, what: &str, times: usize) {
     for peer in PEERS {
         let line = what.replace("PEER", &format!("relay={peer}.mx.test"));
-        let enough = tests::wait::until(SOON, &line, || {
-            (trytlsd.stderr().matches(&line).count() >= times).then_some(())
-        });
-        enough.unwrap_or_else(|error| panic!("{error:#}\n{}", trytlsd.stderr()));
+        trytlsd.wait_says_times(SOON, &line, times).unwrap();
     }
 }
 
@@ -75,22 +58,21 @@ fn an_entry_comes_and_goes_by_itself() {
     else {
         return;
     };
-    let clock = Clock { bed: &bed, minutes: Cell::new(0) };
-    clock.advance(0);
-    let mut trytlsd = Trytlsd::run_by(&bed, CONFIG, "/run/clock").unwrap();
+    let clock = Clock::new(&bed).unwrap();
+    let mut trytlsd = clock.run(CONFIG).unwrap();
     trytlsd.wait_says(SOON, "following").unwrap();
 
     // One attempt of the queue's, and three probes over six minutes.
     stuck(&bed);
     for (probe, minutes) in [(1, 2), (2, 2), (3, 3)] {
         assert_eq!(entries(&bed), 0, "{}", trytlsd.stderr());
-        clock.advance(minutes);
-        said(&mut trytlsd, "probed PEER found=\"broken: not-tls\"", probe);
+        clock.advance(minutes).unwrap();
+        said(&trytlsd, "probed PEER found=\"broken: not-tls\"", probe);
     }
-    said(&mut trytlsd, "active PEER", 1);
-    said(&mut trytlsd, "proof PEER proof=Matches", 1);
-    said(&mut trytlsd, "flushing PEER messages=1", 1);
-    assert!(clock.minutes.get() < 10);
+    said(&trytlsd, "active PEER", 1);
+    said(&trytlsd, "proof PEER proof=Matches", 1);
+    said(&trytlsd, "flushing PEER messages=1", 1);
+    assert!(clock.minutes() < 10);
     // Delivered at once, without a run of the queue.
     delivered(&bed, Channel::Clear, 1);
     tests::wait::until(SOON, "an empty queue", || bed.queue().unwrap().is_empty().then_some(()))
@@ -101,10 +83,10 @@ fn an_entry_comes_and_goes_by_itself() {
         bed.set_peer(peer, Mode::Tls).unwrap();
     }
     for (probe, minutes) in [(1, 27 * 60), (2, 70)] {
-        clock.advance(minutes);
-        said(&mut trytlsd, "probed PEER found=\"good\"", probe);
+        clock.advance(minutes).unwrap();
+        said(&trytlsd, "probed PEER found=\"good\"", probe);
     }
-    said(&mut trytlsd, "lifted PEER", 1);
+    said(&trytlsd, "lifted PEER", 1);
     tests::wait::until(SOON, "no entry", || (entries(&bed) == 0).then_some(())).unwrap();
     assert_eq!(bed.map().unwrap().matches("try_tls:").count(), 0);
     send(&bed);
@@ -115,7 +97,7 @@ fn an_entry_comes_and_goes_by_itself() {
         bed.set_peer(peer, Mode::Garbage).unwrap();
     }
     stuck(&bed);
-    said(&mut trytlsd, "proof PEER proof=Matches", 2);
+    said(&trytlsd, "proof PEER proof=Matches", 2);
     delivered(&bed, Channel::Clear, 2);
     tests::wait::until(SOON, "an empty queue", || bed.queue().unwrap().is_empty().then_some(()))
         .unwrap();

@@ -79,13 +79,13 @@ fn a_package_from_its_installation_to_its_purge() {
     };
     let folder = tempfile::tempdir().unwrap();
     let (first, next) = packages(folder.path());
-    for (deb, inside) in [(first, "/root/first.deb"), (next, "/root/next.deb")] {
+    for (deb, inside) in [(first, "/tmp/first.deb"), (next, "/tmp/next.deb")] {
         std::fs::copy(deb, bed.namespace().path(inside)).unwrap();
     }
     let admins = bed.access();
 
     // It installs, and is enabled for the next start of the system.
-    dpkg(&bed, "-i /root/first.deb");
+    dpkg(&bed, "-i /tmp/first.deb");
     let status = |format: &str| bed.sh(&format!("dpkg-query -W -f '{format}' trytlsd")).unwrap();
     assert_eq!(status("${db:Status-Abbrev}"), "ii ");
     assert_eq!(bed.sh("trytlsd --version").unwrap(), "trytlsd 0.1.0\n");
@@ -112,7 +112,7 @@ fn a_package_from_its_installation_to_its_purge() {
     let config = "/etc/trytlsd/trytlsd.toml";
     bed.sh(&format!("sed -i 's/^dry_run = true$/dry_run = false/' {config}")).unwrap();
     let edited = bed.namespace().read(config);
-    let upgrade = dpkg(&bed, "-i /root/next.deb");
+    let upgrade = dpkg(&bed, "-i /tmp/next.deb");
     assert_eq!(status("${Version}"), "9.0.0-1", "{upgrade}");
     assert_eq!(bed.namespace().read(config), edited);
     assert!(edited.contains("\ndry_run = false\n"));
@@ -128,7 +128,7 @@ fn a_package_from_its_installation_to_its_purge() {
     let removal = dpkg(&bed, "--remove trytlsd");
     assert!(removal.contains("1 of its entries in /etc/mail/access stay"), "{removal}");
     bed.sh(&format!("[ -f {config} ] && [ -f /var/lib/trytlsd/ledger.db ]")).unwrap();
-    dpkg(&bed, "-i /root/next.deb");
+    dpkg(&bed, "-i /tmp/next.deb");
     assert_eq!(bed.namespace().read(config), edited);
 
     // Purged, it asks nothing, says it once, takes its ledger and its config, and leaves the access file and the mail alone.

@@ -53,18 +53,6 @@ fn adopted() -> Story {
     story
 }
 
-/// Ticks until a probe is wanted; after how many minutes that is.
-fn until_probe(story: &mut Story) -> i64 {
-    for minutes in 1..40 * DAY {
-        story.tick(1);
-        if !story.told.is_empty() {
-            story.expect(&[PROBE]);
-            return minutes;
-        }
-    }
-    panic!("no probe in 40 days")
-}
-
 /// Saved as the ledger does, and restored.
 fn reload(story: &mut Story) {
     let saved = story.state.adoptions().iter();
@@ -79,24 +67,24 @@ fn reload(story: &mut Story) {
 #[test]
 fn that_the_peer_is_mended_is_told_once_and_the_line_stays() {
     let mut story = adopted();
-    let first = until_probe(&mut story);
+    let first = story.until_probe(PROBE);
     assert!((DAY * 9 / 10..=DAY * 11 / 10 + 1).contains(&first), "{first}");
     story.probed(MX, "good").expect(&["probed mx.example.org: good"]);
-    until_probe(&mut story);
+    story.until_probe(PROBE);
     let mended = format!("adoption mx.example.org: mended: {LINE}");
     story.probed(MX, "good").expect(&["probed mx.example.org: good", &mended]);
     // Day after day, and no more each hour.
     for _ in 0..60 {
-        assert!(until_probe(&mut story) > DAY / 2);
+        assert!(story.until_probe(PROBE) > DAY / 2);
         story.probed(MX, "good").expect(&["probed mx.example.org: good"]);
     }
     assert!(story.state.adoptions().get(MX).is_some());
     // It breaks, and is mended once more.
-    until_probe(&mut story);
+    story.until_probe(PROBE);
     story.probed(MX, "not-tls").expect(&["probed mx.example.org: not-tls"]);
-    until_probe(&mut story);
+    story.until_probe(PROBE);
     story.probed(MX, "good").told.clear();
-    until_probe(&mut story);
+    story.until_probe(PROBE);
     story.probed(MX, "good").expect(&["probed mx.example.org: good", &mended]);
 }
 
@@ -105,7 +93,7 @@ fn what_stays_broken_is_neither_renewed_nor_dropped() {
     let mut story = adopted();
     let mut days = 0;
     for n in 0.. {
-        days += until_probe(&mut story);
+        days += story.until_probe(PROBE);
         let found = if n % 2 == 0 { "not-tls" } else { "unreached" };
         story.probed(MX, found).expect(&[&format!("probed mx.example.org: {found}")]);
         if days > 90 * DAY {
@@ -294,14 +282,14 @@ fn what_could_not_be_taken_out_is_tried_again_and_told_once() {
 #[test]
 fn all_of_it_survives_a_restart() {
     let mut story = adopted();
-    until_probe(&mut story);
+    story.until_probe(PROBE);
     story.probed(MX, "good").told.clear();
     let before = story.state.adoptions().get(MX).unwrap().clone();
     reload(&mut story);
     assert_eq!(story.state.adoptions().get(MX), Some(&before));
     story.input(Input::Map(MapState::Loaded(file(ACCESS))));
     story.input(Input::Request(Request::Resume)).expect(&[]);
-    until_probe(&mut story);
+    story.until_probe(PROBE);
     story.probed(MX, "good");
     let mended = format!("adoption mx.example.org: mended: {LINE}");
     story.expect(&["probed mx.example.org: good", &mended]);
@@ -332,7 +320,7 @@ fn nobody_knocks_at_the_never_list() {
 fn a_clock_that_is_set_back_puts_no_probe_off() {
     let mut story = adopted();
     story.tick(5).wait(-400 * DAY).input(Input::Tick);
-    assert!(until_probe(&mut story) < 2 * DAY);
+    assert!(story.until_probe(PROBE) < 2 * DAY);
 }
 
 #[test]

@@ -24,25 +24,13 @@ fn kept() -> Story {
     story
 }
 
-/// Ticks until a probe is wanted; after how many minutes that is.
-fn until_probe(story: &mut Story) -> i64 {
-    for minutes in 1..40 * DAY {
-        story.tick(1);
-        if !story.told.is_empty() {
-            story.expect(&[PROBE]);
-            return minutes;
-        }
-    }
-    panic!("no probe in 40 days")
-}
-
 #[test]
 fn a_mended_peer_loses_its_entry_after_two_good_probes() {
     let mut story = active();
-    let first = until_probe(&mut story);
+    let first = story.until_probe(PROBE);
     assert!((DAY * 9 / 10..=DAY * 11 / 10 + 1).contains(&first), "{first}");
     story.probed(MX, "good").expect(&["probed mx.example.org: good"]);
-    let second = until_probe(&mut story);
+    let second = story.until_probe(PROBE);
     assert!((50..=70).contains(&second), "{second}");
     story.probed(MX, "good").expect(&[
         "probed mx.example.org: good",
@@ -58,7 +46,7 @@ fn a_peer_that_stays_broken_is_probed_less_often_and_its_entry_renewed() {
     let mut waits = Vec::new();
     let mut days = 0;
     while days < 45 * DAY {
-        let wait = until_probe(&mut story);
+        let wait = story.until_probe(PROBE);
         days += wait;
         waits.push(wait);
         story.probed(MX, "not-tls");
@@ -79,7 +67,7 @@ fn an_unreachable_peer_keeps_its_entry_until_its_time_ends() {
     let mut story = kept();
     let mut days = 0;
     loop {
-        days += until_probe(&mut story);
+        days += story.until_probe(PROBE);
         story.probed(MX, "unreached");
         let told = std::mem::take(&mut story.told);
         if told.len() > 1 {
@@ -141,9 +129,9 @@ fn an_entry_that_is_not_used_goes() {
 /// Lifted because the peer was mended, and on probation.
 fn on_probation() -> Story {
     let mut story = active();
-    until_probe(&mut story);
+    story.until_probe(PROBE);
     story.probed(MX, "good").told.clear();
-    until_probe(&mut story);
+    story.until_probe(PROBE);
     story.probed(MX, "good").told.clear();
     story
 }
@@ -162,7 +150,7 @@ fn on_probation_one_failure_brings_the_entry_back() {
         "prove mx.example.org",
     ]);
     // Probed half as often.
-    let first = until_probe(&mut story);
+    let first = story.until_probe(PROBE);
     assert!((2 * DAY * 9 / 10..=2 * DAY * 11 / 10 + 1).contains(&first), "{first}");
 }
 
@@ -180,13 +168,13 @@ fn probation_survives_a_restart_and_ends() {
 #[test]
 fn the_life_of_an_entry_survives_a_restart() {
     let mut story = active();
-    until_probe(&mut story);
+    story.until_probe(PROBE);
     story.probed(MX, "good").told.clear();
     let life = story.state.record(MX).unwrap().life().unwrap().clone();
     story.state = reload(&story.state);
     story.input(Input::Request(Request::Resume));
     assert_eq!(story.state.record(MX).unwrap().life(), Some(&life));
-    until_probe(&mut story);
+    story.until_probe(PROBE);
     story.probed(MX, "good");
     assert!(story.told.contains(&"over mx.example.org: 192.0.2.1: Mended".to_owned()), "{story}");
 }

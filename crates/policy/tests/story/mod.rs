@@ -307,6 +307,18 @@ impl Story {
         self
     }
 
+    /// Ticks until something is told, which is that this probe is wanted; after how many minutes that is.
+    pub(crate) fn until_probe(&mut self, probe: &str) -> i64 {
+        for minutes in 1..40 * 24 * 60 {
+            self.tick(1);
+            if !self.told.is_empty() {
+                self.expect(&[probe]);
+                return minutes;
+            }
+        }
+        panic!("no probe in 40 days")
+    }
+
     pub(crate) fn expect(&mut self, expect: &[&str]) -> &mut Self {
         assert_eq!(std::mem::take(&mut self.told), expect);
         self
