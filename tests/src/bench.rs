@@ -165,9 +165,14 @@ fn speed_targets(log: &Log, rows: &[Row]) -> Vec<Target> {
         });
     };
     let size = show_bytes(log.truth.bytes);
-    ratio(Tool::RgTwo, 2.0, format!("CPU on {size} at most 2.0 times that of rg, two patterns"));
-    let aim = format!("CPU on {size} at most that of rg, all kinds as patterns (an aim)");
-    ratio(Tool::RgAllPatterns, 1.0, aim);
+    // Delivery lines are read too, not only found, for where TLS worked; two patterns are no measure of that.
+    let all = format!("CPU on {size} at most 2.5 times that of rg, all kinds as patterns");
+    ratio(Tool::RgAllPatterns, 2.5, all);
+    ratio(
+        Tool::RgTwo,
+        2.0,
+        format!("CPU on {size} at most 2.0 times that of rg, two patterns (an aim)"),
+    );
     targets
 }
 

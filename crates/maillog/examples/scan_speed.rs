@@ -1,7 +1,7 @@
 //! Counts the events in a file, to measure the crate by itself: read(2) into one block, the lines counted, the block
 //! searched, successes and attempts counted by relay.
 //!
-//! `scan_speed [plain|finder] [all|scan] FILE`
+//! `scan_speed [plain|finder] [all|daemon|few] FILE`
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -66,6 +66,16 @@ fn main() -> std::io::Result<()> {
     let way = arguments.next().unwrap_or_default();
     let kinds = match arguments.next().as_deref() {
         Some("all") => Kinds::ALL,
+        Some("daemon") => {
+            Kinds::ATTEMPTS
+                | Kinds::OUTCOMES
+                | Kinds::SUCCESSES
+                | Kinds::SERVED
+                | Kinds::TRY_TLS
+                | Kinds::WAITING
+                | Kinds::DANE_WARNINGS
+                | Kinds::REPLIES
+        }
         _ => Kinds::ATTEMPTS | Kinds::OUTCOMES | Kinds::SUCCESSES,
     };
     let path = arguments.next().unwrap_or_default();

@@ -34,7 +34,8 @@ pub(crate) enum Outcome {
 /// A delivery line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery<'a> {
-    pub(crate) queue_id: &'a str,
+    /// Letters and digits.
+    pub(crate) queue_id: &'a [u8],
     /// The list of recipients.
     pub(crate) to: &'a [u8],
     /// Whether sendmail says that there are more (`, [more]`).
@@ -76,11 +77,11 @@ impl<'a> Delivery<'a> {
 }
 
 /// Splits `QUEUEID: rest`.
-pub(crate) fn queue_id(message: &[u8]) -> Option<(&str, &[u8])> {
+pub(crate) fn queue_id(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut cursor = Cursor::new(message);
     let id = cursor.take_while(|b| b.is_ascii_alphanumeric());
     let id = (5..=32).contains(&id.len()).then_some(id)?;
-    cursor.skip(": ").then_some((std::str::from_utf8(id).ok()?, cursor.rest()))
+    cursor.skip(": ").then_some((id, cursor.rest()))
 }
 
 /// Reads a message that begins with `QUEUEID: to=`.
@@ -190,20 +191,33 @@ fn end_of_list(list: &[u8], after: &[u8]) -> Option<usize> {
 /// The first comma from `from` on that stands outside quotes, angle brackets and comments.
 fn next_comma(list: &[u8], from: usize) -> Option<usize> {
     let (mut at, mut quoted, mut depth) = (from, false, 0_usize);
-    while let Some(byte) = list.get(at) {
-        match byte {
+    loop {
+        let rest = list.get(at..)?;
+        at += rest.iter().position(|byte| MEANS[usize::from(*byte)])?;
+        match list.get(at)? {
             b'\\' => at += escaped(list.get(at..).unwrap_or_default()),
             b'"' => quoted = !quoted,
             _ if quoted => {}
             b'<' | b'(' => depth += 1,
             b'>' | b')' => depth = depth.saturating_sub(1),
-            b',' if depth == 0 => return Some(at),
+            _ if depth == 0 => return Some(at),
             _ => {}
         }
         at += 1;
     }
-    None
 }
+
+/// The bytes that mean something in a list of addresses: a comma, quotes, brackets. Between them lies nearly all of it.
+const MEANS: [bool; 256] = {
+    let mut means = [false; 256];
+    let mut at = 0;
+    let all = b"\\\"<(>),";
+    while at < all.len() {
+        means[all[at] as usize] = true;
+        at += 1;
+    }
+    means
+};
 
 /// How many bytes after a backslash belong to it. sendmail logs a backslash as two, so `\\` is one backslash of the
 /// address, which takes the meaning of the next byte away; anything else after `\` stands for a control character.
@@ -226,7 +240,7 @@ mod tests {
             Err(flaw) => format!("{flaw:?}"),
             Ok(d) => format!(
                 "{} {:?} {} {:?} {:?}{}",
-                d.queue_id,
+                text(d.queue_id),
                 d.recipients().list,
                 text(d.relay),
                 d.address.map(|a| a.to_string()),

@@ -23,7 +23,7 @@ use crate::lines::{Lines, OF_ATTEMPTS, OF_DELIVERIES, OF_NAMED};
 use crate::pattern::Patterns;
 use crate::pending::Pending;
 use crate::reply::GROUPWISE;
-use crate::ruleset::{TLS_SERVER, TRY_TLS};
+use crate::ruleset::{RESULT_OF_T, TLS_SERVER, TRY_TLS};
 use crate::server::{FROM, SERVER, SERVER_ERROR};
 
 /// Stands in every delivery line.
@@ -58,9 +58,10 @@ impl HeuristicFrequencyRank for Rank {
     fn rank(&self, byte: u8) -> u8 {
         match byte {
             b'_' => 0,
-            b'L' => 1,
+            b'L' | b'D' | b'f' => 1,
             b'c' => 2,
             b't' => 3,
+            b'=' => 4,
             _ => 255,
         }
     }
@@ -96,14 +97,19 @@ impl Finder {
         };
         let (named, attempts) = (kinds.any(OF_NAMED), kinds.any(OF_ATTEMPTS));
         let patterns = lines.has_patterns();
-        search(attempts || patterns, TLS_SERVER, Role::Line);
+        match (attempts || patterns, kinds.any(Kinds::TRY_TLS)) {
+            (true, true) => search(true, RESULT_OF_T, Role::Line),
+            (attempts, uses) => {
+                search(attempts, TLS_SERVER, Role::Line);
+                search(uses, TRY_TLS, Role::Line);
+            }
+        }
         search(named, CLIENT, Role::Line);
         search(attempts && !named, CLIENT_ERROR, Role::Line);
         search(patterns, DELIVERY, Role::Line);
         search(kinds.any(OF_DELIVERIES) && !patterns, DELIVERY, Role::Delivery);
         search(kinds.any(Kinds::REPLIES) && !patterns, GROUPWISE, Role::Line);
         search(kinds.any(Kinds::WAITING), WAITING, Role::LineEnd);
-        search(kinds.any(Kinds::TRY_TLS), TRY_TLS, Role::Line);
         let (failures, successes) =
             (kinds.any(Kinds::CLIENT_FAILURES), kinds.any(Kinds::CLIENT_SUCCESSES));
         search(successes, SERVER, Role::Line);

@@ -149,8 +149,10 @@ impl Lines {
         emit: &mut impl FnMut(What<'b>),
     ) {
         let waiting = self.kinds.any(Kinds::WAITING) && message.ends_with(b"stat=Deferred");
-        let reply = self.kinds.any(Kinds::REPLIES) && self.may_be_reply(message);
-        if !waiting && !reply && !self.joiner.may_wait_for(prefix.pid) {
+        let replies = self.kinds.any(Kinds::REPLIES);
+        let waited_for = waiting || self.joiner.may_wait_for(prefix.pid);
+        let worth_reading = waited_for || (replies && self.may_be_reply(message));
+        if !worth_reading {
             return;
         }
         let delivery = delivery::read(message);
@@ -162,7 +164,7 @@ impl Lines {
             {
                 emit(What::Freed(Freed {
                     relay,
-                    queue_id: delivery.queue_id.into(),
+                    queue_id: text(delivery.queue_id),
                     end: match delivery.outcome {
                         Outcome::Sent => End::Sent,
                         Outcome::Deferred => End::Deferred,
@@ -176,7 +178,7 @@ impl Lines {
                 emit(What::Served(Served { relay, address }));
             }
         }
-        if let (true, Ok(delivery)) = (reply, &delivery)
+        if let (true, Ok(delivery)) = (replies, &delivery)
             && let Some(reply) = of_groupwise(delivery).or_else(|| self.patterns.read(message))
         {
             emit(What::Reply(Box::new(reply)));
@@ -188,7 +190,7 @@ impl Lines {
         {
             emit(What::Waiting(Waiting {
                 relay,
-                queue_id: delivery.queue_id.into(),
+                queue_id: text(delivery.queue_id),
                 recipients: delivery.recipients(),
             }));
         }
@@ -218,7 +220,7 @@ fn emit_outcomes<'b>(
             Outcome::Deferred => What::Stuck(Box::new(Stuck {
                 attempt,
                 address: delivery.address.filter(|_| named == Some(at)),
-                queue_id: delivery.queue_id.into(),
+                queue_id: text(delivery.queue_id),
                 recipients: delivery.recipients(),
             })),
             Outcome::Sent => What::Sent(attempt),

@@ -229,7 +229,7 @@ fn delivery<'a>(
     fields: &mut Vec<Field<'a>>,
 ) -> Result<Judgement, Flaw> {
     let line = delivery::read(message)?;
-    fields.push(field("queue id", line.queue_id));
+    fields.push(field("queue id", text(line.queue_id)));
     let recipients = line.recipients();
     for recipient in recipients.list {
         fields.push(Field { name: "to", text: recipient, note: Some("foreign text") });

@@ -12,6 +12,8 @@ use crate::relay::{Relay, bracketed_address};
 
 pub(crate) const TLS_SERVER: &str = "ruleset=tls_server, ";
 pub(crate) const TRY_TLS: &str = "ruleset=try_tls, ";
+/// How both begin. Few other lines have it (`tls_client`, `trust_auth`), and one search is cheaper than two.
+pub(crate) const RESULT_OF_T: &str = "ruleset=t";
 
 /// `ruleset=tls_server, arg1=…, relay=…, reject=…`
 #[derive(Clone, Debug, PartialEq, Eq)]

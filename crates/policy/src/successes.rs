@@ -72,20 +72,24 @@ impl Successes {
 
     /// TLS worked at the address, with whatever relay.
     pub(crate) fn note_at(&mut self, address: IpAddr, success: Success) {
-        let place = place(address);
-        let hash = self.key.hash_one(&*place);
+        let hash = self.hash_at(address);
         if self.relays.get(&hash).is_some_and(|before| before.second >= success.second) {
             return;
         }
         insert(&mut self.relays, hash, success);
         if let Some(changed) = &mut self.changed {
-            changed.insert(place, success);
+            changed.insert(place(address), success);
         }
     }
 
     /// The last time that TLS worked at the address, with whatever relay.
     pub(crate) fn last_at(&self, address: IpAddr) -> Option<Success> {
-        self.relays.get(&self.key.hash_one(&*place(address))).copied()
+        self.relays.get(&self.hash_at(address)).copied()
+    }
+
+    /// Of an address: no text has such bytes to be hashed.
+    fn hash_at(&self, address: IpAddr) -> u64 {
+        self.key.hash_one((PLACE, address.to_canonical()))
     }
 
     /// What the ledger gives back: of a relay, or of an address. Whether it was a relay.
