@@ -11,6 +11,14 @@ use serde_json::json;
 /// Happenings of one commit.
 const AT_ONCE: usize = 5_000;
 
+/// What guards say at last of some of the relays.
+const HOLDS: [&str; 4] = [
+    "MTA-STS: customer0.example, a recipient's domain, enforces MTA-STS",
+    "TLS_Rcpt: line 12 asks for TLS with the recipient: TLS_Rcpt:customer4.example ENCR",
+    "worked lately: TLS worked with it on 2026-11-20; it must fail for 3d",
+    "limits: 20 entries were made within the last hour",
+];
+
 /// Fills a ledger that no daemon has open with so many relays and happenings.
 pub fn fill(path: &Path, now: Timestamp, relays: usize, happenings: usize) -> Result<()> {
     let (ledger, _) = ledger::open(path, now)?;
@@ -31,6 +39,11 @@ pub fn fill(path: &Path, now: Timestamp, relays: usize, happenings: usize) -> Re
         if batch.history.len() >= AT_ONCE {
             ledger.commit(std::mem::replace(&mut batch, Batch::new(now))).wait()?;
         }
+    }
+    for (n, detail) in HOLDS.iter().enumerate().take(relays) {
+        let (at, detail) = (now - SignedDuration::from_mins(60), (*detail).to_owned());
+        let relay = Some(name(n * 89 % relays));
+        batch.history.push(Happening { at, relay, what: "held".to_owned(), detail });
     }
     ledger.commit(batch).wait()?;
     ledger.close().wait()?;

@@ -9,7 +9,7 @@ use ledger::Happening;
 use policy::alarm::About;
 use policy::approval::Approval;
 use policy::hold::Hold;
-use policy::input::{Change, Ending};
+use policy::input::{Change, Ending, Proof};
 use policy::life::Probed;
 use policy::moment::moment;
 use tracing::{debug, error, info, warn};
@@ -91,7 +91,7 @@ pub(crate) fn of(change: &Change, at: Timestamp) -> Option<Happening> {
         Change::Held(relay, hold) => (relay, "held", held_words(hold)),
         Change::Proposed(relay, keys) => (relay, "proposed", list(keys)),
         Change::Active(relay, keys) => (relay, "active", list(keys)),
-        Change::Proven(relay, proof) => (relay, "proof", format!("{proof:?}")),
+        Change::Proven(relay, proof) => (relay, "proof", proof_words(proof)),
         Change::Probed(relay, probed) => (relay, "probed", probe_words(probed)),
         Change::Renewed(relay, keys, until) => {
             (relay, "renewed", format!("{} until {}", list(keys), moment(*until)))
@@ -127,6 +127,16 @@ pub(crate) fn of(change: &Change, at: Timestamp) -> Option<Happening> {
     };
     let relay = Some(relay.as_str().to_owned());
     Some(Happening { at, relay, what: what.to_owned(), detail })
+}
+
+/// What a proof said.
+fn proof_words(proof: &Proof) -> String {
+    match proof {
+        Proof::Matches => "sendmail acts on it".to_owned(),
+        Proof::ReadBack => "the keys are in the map; sendmail was not asked".to_owned(),
+        Proof::NotYet => "others rebuild the map; not known yet".to_owned(),
+        Proof::Refuted(said) => format!("sendmail does not act on it: {said}"),
+    }
 }
 
 /// A hold as the history has it: the guard that speaks, a colon, and what it says; without a guard the words alone.

@@ -67,7 +67,7 @@ pub(super) fn of(client: IpAddr, change: &ClientChange, at: Timestamp) -> Option
         ClientChange::Held(hold) => ("held", super::held_words(hold)),
         ClientChange::Proposed(entry) => ("proposed", entry.to_string()),
         ClientChange::Active(entry) => ("active", entry.to_string()),
-        ClientChange::Proven(proof) => ("proof", format!("{proof:?}")),
+        ClientChange::Proven(proof) => ("proof", super::proof_words(proof)),
         ClientChange::Lifted(entry, until) => {
             let entry = entry.as_ref().map_or("no entry".to_owned(), ToString::to_string);
             ("lifted", format!("{entry} until {}", moment(*until)))

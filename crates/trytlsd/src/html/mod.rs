@@ -4,6 +4,7 @@
 //! is no printable ASCII is shown as an escape, as on the terminal, so that no control character and no change of
 //! direction can make a name look like another.
 
+pub(crate) mod table;
 pub(crate) mod timeline;
 
 use jiff::Timestamp;
@@ -20,6 +21,19 @@ pub(crate) struct Foreign<'a>(pub(crate) &'a str);
 impl Render for Foreign<'_> {
     fn render_to(&self, buffer: &mut String) {
         Safe(self.0).to_string().render_to(buffer);
+    }
+}
+
+/// A name, an address or an entry, as foreign: it may be broken behind its dots and colons, so that a column is no wider
+/// than its longest label.
+pub(crate) struct Name<'a>(pub(crate) &'a str);
+
+impl Render for Name<'_> {
+    fn render_to(&self, buffer: &mut String) {
+        for (n, part) in self.0.split_inclusive(['.', ':']).enumerate() {
+            buffer.push_str(if n > 0 { "<wbr>" } else { "" });
+            Foreign(part).render_to(buffer);
+        }
     }
 }
 
@@ -59,13 +73,13 @@ pub(crate) fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
-/// A moment: how far from now, and in full.
+/// A moment: how far from now, and to the minute; its title tells the second.
 pub(crate) fn time(at: Timestamp, now: Timestamp) -> Markup {
     let full = at.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
     html! {
         span.when {
             time datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()) title=(full) { (distance(at, now)) }
-            " " small { (full) }
+            " " small { (minute(at)) }
         }
     }
 }
@@ -136,5 +150,7 @@ mod tests {
         check("mx.example.org", "mx.example.org");
         check("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;");
         check("a\"b&c\u{202e}d", "a&quot;b&amp;c\\u{202e}d");
+        let name = html! { (Name("a.<b:\u{202e}")) }.into_string();
+        assert_eq!(name, "a.<wbr>&lt;b:<wbr>\\u{202e}");
     }
 }

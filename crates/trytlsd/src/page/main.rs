@@ -4,17 +4,16 @@ use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
 use super::path::of_relay;
+use crate::html::table::Column::{Number, Text};
+use crate::html::table::table;
 use crate::html::timeline::Lanes;
-use crate::html::{Foreign, count, distance, document, length, minute, time, time_or};
+use crate::html::{Foreign, Name, count, distance, document, length, minute, time, time_or};
 use crate::overview::{
     Alarm, ClientRow, Daemon, Entry, Happened, Held, Lifted, Overview, Proposed, Stuck,
 };
 
 /// How far back the picture goes.
 const DAYS: SignedDuration = SignedDuration::from_hours(7 * 24);
-
-/// Rows of a table at most; the JSON has all.
-const ROWS: usize = 200;
 
 /// Happenings at most.
 const HAPPENINGS: usize = 40;
@@ -109,21 +108,12 @@ fn sums(overview: &Overview) -> Markup {
 }
 
 fn link(relay: &str) -> Markup {
-    html! { a href=(of_relay(relay)) { (Foreign(relay)) } }
+    html! { a href=(of_relay(relay)) { (Name(relay)) } }
 }
 
 /// A heading with a number.
 fn heading(title: &str, number: usize) -> Markup {
     html! { h2 { (title) @if number > 0 { " " small { (number) } } } }
-}
-
-/// That a table has more rows than are shown.
-fn more(number: usize) -> Markup {
-    html! {
-        @if number > ROWS {
-            p.faint { (number - ROWS) " more are in " a href="/overview.json" { "the JSON" } "." }
-        }
-    }
 }
 
 fn stuck(overview: &Overview) -> Markup {
@@ -137,15 +127,7 @@ fn stuck(overview: &Overview) -> Markup {
                 "A message bounces after " (length(i64::from(overview.queue_return))) " (Timeout.queuereturn, "
                 @if overview.queue_return_is_set { "from sendmail.cf" } @else { "sendmail's own default" } ")."
             } }
-            table {
-                thead { tr {
-                    th scope="col" { "Relay" } th.num scope="col" { "Waiting" } th scope="col" { "Oldest message" }
-                    th scope="col" { "Bounces" } th.num scope="col" { "Attempts" } th scope="col" { "Kind" }
-                    th scope="col" { "Failing since" } th scope="col" { "Last attempt" }
-                } }
-                tbody { @for row in rows.iter().take(ROWS) { (stuck_row(row, now)) } }
-            }
-            (more(rows.len()))
+            (table(&[Text("Relay"), Number("Waiting"), Text("Oldest message"), Text("Bounces"), Number("Attempts"), Text("Kind"), Text("Failing since"), Text("Last attempt")], rows, |row| stuck_row(row, now)))
         }
     }
 }
@@ -172,11 +154,7 @@ fn holds(rows: &[Held], now: Timestamp) -> Markup {
         @if rows.is_empty() {
             p.empty { "No guard holds anything back." }
         } @else {
-            table {
-                thead { tr {
-                    th scope="col" { "Relay" } th scope="col" { "Guard" } th scope="col" { "It says" } th scope="col" { "Since" }
-                } }
-                tbody { @for row in rows.iter().take(ROWS) { tr {
+            (table(&[Text("Relay"), Text("Guard"), Text("It says"), Text("Since")], rows, |row| html! { tr {
                     td.head { (link(&row.relay)) }
                     td data-label="Guard" { div {
                         span.word { (row.guard.as_deref().unwrap_or("no key")) }
@@ -184,9 +162,7 @@ fn holds(rows: &[Held], now: Timestamp) -> Markup {
                     } }
                     td data-label="It says" { (Foreign(&row.says)) }
                     td data-label="Since" { (time(row.since, now)) }
-                } } }
-            }
-            (more(rows.len()))
+                } }))
         }
     }
 }
@@ -197,14 +173,7 @@ fn entries(rows: &[Entry], now: Timestamp) -> Markup {
         @if rows.is_empty() {
             p.empty { "No entry is in force: TLS is used with every relay that offers it." }
         } @else {
-            table {
-                thead { tr {
-                    th scope="col" { "Relay" } th scope="col" { "Entry" } th scope="col" { "Reason" } th scope="col" { "Since" }
-                    th scope="col" { "Until" } th.num scope="col" { "Hits" } th scope="col" { "Last probe" } th scope="col" { "Next probe" }
-                } }
-                tbody { @for row in rows.iter().take(ROWS) { (entry_row(row, now)) } }
-            }
-            (more(rows.len()))
+            (table(&[Text("Relay"), Text("Entry"), Text("Reason"), Text("Since"), Text("Until"), Number("Hits"), Text("Last probe"), Text("Next probe")], rows, |row| entry_row(row, now)))
         }
     }
 }
@@ -231,7 +200,7 @@ fn entry_row(row: &Entry, now: Timestamp) -> Markup {
 
 pub(super) fn lines(lines: &[String]) -> Markup {
     let one = |line: &String| line.replace('\t', " ");
-    html! { div { @for line in lines { code { (Foreign(&one(line))) } br; } } }
+    html! { div { @for line in lines { code { (Name(&one(line))) } br; } } }
 }
 
 fn proposed(overview: &Overview) -> Markup {
@@ -243,15 +212,11 @@ fn proposed(overview: &Overview) -> Markup {
                 p.empty { "This is a dry run, and it has proposed nothing yet." }
             } @else {
                 p.faint { small { "Shown by the dry run, not written. With dry_run = false they would be." } }
-                table {
-                    thead { tr { th scope="col" { "Relay" } th scope="col" { "Entry" } th scope="col" { "Since" } } }
-                    tbody { @for row in rows.iter().take(ROWS) { tr {
+                (table(&[Text("Relay"), Text("Entry"), Text("Since")], rows, |row| html! { tr {
                         td.head { (link(&row.relay)) }
                         td data-label="Entry" { (lines(&row.lines)) }
                         td data-label="Since" { (time(row.since, now)) }
-                    } } }
-                }
-                (more(rows.len()))
+                    } }))
             }
         }
     }
@@ -261,18 +226,14 @@ fn lifted(rows: &[Lifted], now: Timestamp) -> Markup {
     html! {
         @if !rows.is_empty() {
             (heading("Lifted", rows.len()))
-            table {
-                thead { tr { th scope="col" { "Relay" } th scope="col" { "State" } th scope="col" { "Until" } } }
-                tbody { @for row in rows.iter().take(ROWS) { tr {
+            (table(&[Text("Relay"), Text("State"), Text("Until")], rows, |row| html! { tr {
                     td.head { (link(&row.relay)) }
                     td data-label="State" { @match row.state {
                         "held" => "lifted by hand: it gets no entry",
                         _ => "on probation: one stuck attempt brings it back",
                     } }
                     td data-label="Until" { (time(row.until, now)) }
-                } } }
-            }
-            (more(rows.len()))
+                } }))
         }
     }
 }
@@ -281,13 +242,8 @@ fn clients(rows: &[ClientRow], now: Timestamp) -> Markup {
     html! {
         @if !rows.is_empty() {
             (heading("Clients (receiving)", rows.len()))
-            table {
-                thead { tr {
-                    th scope="col" { "Client" } th scope="col" { "State" } th scope="col" { "Entry" }
-                    th.num scope="col" { "Broken" } th scope="col" { "Last" } th scope="col" { "Until" }
-                } }
-                tbody { @for row in rows.iter().take(ROWS) { tr {
-                    td.head { (Foreign(&row.address)) @if let Some(name) = &row.name { " " small { (Foreign(name)) } } }
+            (table(&[Text("Client"), Text("State"), Text("Entry"), Number("Broken"), Text("Last"), Text("Until")], rows, |row| html! { tr {
+                    td.head { (Name(&row.address)) @if let Some(name) = &row.name { " " small { (Foreign(name)) } } }
                     td data-label="State" { (row.state) }
                     td data-label="Entry" { @match &row.line {
                         Some(line) => (lines(std::slice::from_ref(line))),
@@ -296,9 +252,7 @@ fn clients(rows: &[ClientRow], now: Timestamp) -> Markup {
                     td.num data-label="Broken" { (row.broken) }
                     td data-label="Last" { (time_or(row.last, now, "none")) }
                     td data-label="Until" { (time_or(row.until, now, "–")) }
-                } } }
-            }
-            (more(rows.len()))
+                } }))
         }
     }
 }
