@@ -15,7 +15,17 @@ impl Failure {
     /// A failure of the relay at the address, seen by the process `pid` now.
     #[must_use]
     pub fn by(pid: u32, relay: &str, address: &str) -> Self {
-        let prefix = prefix(pid);
+        Self::after(&prefix(pid), pid, relay, address)
+    }
+
+    /// The same, as it was logged then.
+    #[must_use]
+    pub fn at(at: Timestamp, relay: &str, address: &str) -> Self {
+        let pid = 276;
+        Self::after(&format!("{at:.6} mx1 sm-mta[{pid}]: "), pid, relay, address)
+    }
+
+    fn after(prefix: &str, pid: u32, relay: &str, address: &str) -> Self {
         Self {
             ruleset: format!(
                 "{prefix}STARTTLS=client, error: connect failed=-1, reason=wrong version number, SSL_error=1, errno=0, retry=-1\n\
