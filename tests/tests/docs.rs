@@ -5,6 +5,7 @@
 //! a config; names of things are put in for placeholders (`RELAY`, `TEXT`), and the host's files are left alone.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+#![allow(clippy::disallowed_methods, reason = "a test runs what a user types")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -136,6 +137,79 @@ fn every_command_of_ours_works() {
             false => check_run(&rig, &command),
         }
     }
+}
+
+/// Commands of other programs that another test runs, or does the same as: the file, and what it says there.
+const ELSEWHERE: [(&str, &str, &str); 8] = [
+    ("apt install ./target/debian/trytlsd_*.deb", "tests/tests/first_hour.rs", "dpkg -i"),
+    ("cargo build --release", "Makefile", "cargo build --quiet --release"),
+    ("cargo run --release -p trytlsd -- scan '/var/log/mail.log*'", "tests/tests/scan.rs", "scan"),
+    (
+        "curl --unix-socket /run/trytlsd/control.sock http://localhost/v1/status",
+        "tests/tests/control.rs",
+        "/v1/status",
+    ),
+    (
+        "echo 'dry_run = false' >/etc/trytlsd/trytlsd.d/armed.toml",
+        "tests/tests/first_hour.rs",
+        "The first hour",
+    ),
+    ("journalctl --unit=trytlsd", "tests/tests/first_hour.rs", "The first hour"),
+    ("systemctl reload trytlsd", "tests/tests/first_hour.rs", "The first hour"),
+    ("systemctl status trytlsd", "tests/tests/first_hour.rs", "The first hour"),
+];
+
+/// Programs that stand at the beginning of a command.
+const PROGRAMS: [&str; 9] =
+    ["apt", "cargo", "curl", "dpkg", "echo", "install", "journalctl", "sendmail", "systemctl"];
+
+#[test]
+fn commands_of_others_work() {
+    let root = need::repository();
+    let host = tempfile::tempdir().unwrap();
+    let binary = tests::trytlsd::binary().unwrap();
+    for folder in ["usr/bin", "etc/systemd/system"] {
+        fs::create_dir_all(host.path().join(folder)).unwrap();
+    }
+    let mut installs = 0;
+    for (name, text) in docs() {
+        for command in blocks(&text) {
+            let program = command.split(' ').next().unwrap();
+            if !PROGRAMS.contains(&program) {
+                continue;
+            }
+            if program == "install" {
+                installs += 1;
+                install(command, host.path(), &binary);
+                continue;
+            }
+            let known = ELSEWHERE.iter().find(|(known, ..)| *known == command);
+            let (_, file, says) =
+                known.unwrap_or_else(|| panic!("{name}: no test runs: {command}"));
+            let there = fs::read_to_string(root.join(file)).unwrap();
+            assert!(there.contains(says), "{file} does not say {says:?} any more: {command}");
+        }
+    }
+    assert_eq!(installs, 3);
+    for file in
+        ["usr/bin/trytlsd", "etc/trytlsd/trytlsd.toml", "etc/systemd/system/trytlsd.service"]
+    {
+        assert!(host.path().join(file).is_file(), "{file}");
+    }
+}
+
+/// Runs a command that installs files, into a folder that stands for the host.
+fn install(command: &str, host: &std::path::Path, binary: &std::path::Path) {
+    let host = format!(" {}/", host.display());
+    let command = command
+        .replace(" /", &host)
+        .replace("target/release/trytlsd", &binary.display().to_string());
+    let ran = std::process::Command::new("sh")
+        .args(["-euc", &command])
+        .current_dir(need::repository())
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{command}: {ran:?}");
 }
 
 #[test]
