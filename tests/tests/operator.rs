@@ -70,6 +70,15 @@ fn explain_shows_the_guard_that_holds() {
     assert_eq!(explained["lines"][0], "Try_TLS:192.0.2.1\tNO");
     assert_eq!(explained["domains"][0], "example.org");
     assert_eq!(explained["history"][1]["what"], "held");
+    // The evidence as it stands in the log, the last of it.
+    let log = explained["log"].as_array().unwrap();
+    let last = |n: usize| log.iter().rev().nth(n).unwrap().as_str().unwrap();
+    assert!(
+        log.len() <= 6 && last(0).contains("stat=Deferred: 454 4.7.0 TLS handshake"),
+        "{log:?}"
+    );
+    assert!(last(0).contains(": to=..., delay="), "{log:?}");
+    assert!(last(1).contains("ruleset=tls_server, arg1=SOFTWARE, relay="), "{log:?}");
     running.stop().unwrap();
 }
 

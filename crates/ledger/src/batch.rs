@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::error::Error;
-use crate::row::{Happening, RelayChange, Settled, StsRow, Success};
+use crate::row::{Happening, Line, RelayChange, Settled, StsRow, Success};
 
 /// The longest text, in bytes: a name, a key, a place, a detail. The longest host name has 255.
 pub const TEXT_MAX: usize = 4 << 10;
@@ -11,6 +11,9 @@ pub const TEXT_MAX: usize = 4 << 10;
 /// The longest record of a relay, in bytes. A common one has 200; one with the answers for eight addresses in it has
 /// more.
 pub const RECORD_MAX: usize = 16 << 10;
+
+/// Lines of a log that are kept of a relay.
+pub const LINES_KEPT: u16 = 6;
 
 /// The longest text of pending attempts of one log, in bytes.
 pub const PENDING_MAX: usize = 1 << 20;
@@ -36,6 +39,8 @@ pub struct Batch {
     pub notes: Vec<(String, Option<String>)>,
     /// What happened.
     pub history: Vec<Happening>,
+    /// Lines of logs, in their order; of each relay the last [`LINES_KEPT`] are kept.
+    pub lines: Vec<Line>,
 }
 
 impl Batch {
@@ -51,7 +56,7 @@ impl Batch {
 
     /// How many rows it may add to the tables that a flood could fill.
     pub(crate) fn rows(&self) -> usize {
-        self.relays.len() + self.successes.len() + self.policies.len()
+        self.relays.len() + self.successes.len() + self.policies.len() + self.lines.len()
     }
 
     /// Refuses texts that are too long.
@@ -91,6 +96,10 @@ impl Batch {
             check("a relay", happening.relay.as_deref().unwrap_or_default(), TEXT_MAX)?;
             check("a happening", &happening.what, TEXT_MAX)?;
             check("a detail", &happening.detail, TEXT_MAX)?;
+        }
+        for line in &self.lines {
+            check("a relay", &line.relay, TEXT_MAX)?;
+            check("a line of a log", &line.line, TEXT_MAX)?;
         }
         Ok(())
     }

@@ -48,7 +48,7 @@ mod store;
 mod view;
 
 pub use answer::Answer;
-pub use batch::{Batch, PENDING_MAX, RECORD_MAX, TEXT_MAX};
+pub use batch::{Batch, LINES_KEPT, PENDING_MAX, RECORD_MAX, TEXT_MAX};
 pub use error::Error;
 pub use handle::{Ledger, open, open_with};
 pub use inbox::Inbox;
@@ -56,5 +56,5 @@ pub use limits::Limits;
 pub use loaded::Loaded;
 pub use lock::holder;
 pub use query::Wanted;
-pub use row::{Happening, RelayChange, Request, Settled, StsRow, Success};
+pub use row::{Happening, Line, RelayChange, Request, Settled, StsRow, Success};
 pub use view::View;

@@ -83,6 +83,7 @@ pub(crate) fn purge(
             ("DELETE FROM happening WHERE at < ?", limits.history),
             ("DELETE FROM request WHERE done_at < ?", limits.history),
             ("DELETE FROM relay WHERE seen < ? AND stays = 0", limits.relays),
+            ("DELETE FROM line WHERE at < ?", limits.relays),
             ("DELETE FROM success WHERE seen < ?", limits.successes),
         ];
         for (sql, age) in ages {
@@ -93,6 +94,7 @@ pub(crate) fn purge(
     }
     let newest = [
         "DELETE FROM happening WHERE id <= (SELECT max(id) FROM happening) - ?1",
+        "DELETE FROM line WHERE id <= (SELECT max(id) FROM line) - ?1",
         "DELETE FROM request WHERE done_at IS NOT NULL
             AND id <= (SELECT max(id) FROM request) - ?1",
         "DELETE FROM relay WHERE (SELECT count(*) FROM relay) > ?1 AND relay IN

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
-use crate::row::{Happening, Request, Settled};
+use crate::row::{Happening, Line, Request, Settled};
 
 /// A moment from its second; what no calendar holds is its end or its beginning.
 pub(crate) fn moment(second: i64) -> Timestamp {
@@ -33,6 +33,16 @@ pub(crate) fn history(
     let mut found: Vec<Happening> = found.collect::<Result<_, _>>()?;
     found.reverse();
     Ok(found)
+}
+
+/// The last lines of a relay, the oldest first.
+pub(crate) fn lines(connection: &Connection, relay: &str) -> rusqlite::Result<Vec<Line>> {
+    let mut statement =
+        connection.prepare_cached("SELECT at, line FROM line WHERE relay = ? ORDER BY id")?;
+    let found = statement.query_map((relay,), |row| {
+        Ok(Line { relay: relay.to_owned(), at: moment(row.get(0)?), line: row.get(1)? })
+    })?;
+    found.collect()
 }
 
 /// Which happenings are wanted, and how many.

@@ -55,6 +55,17 @@ pub struct Happening {
     pub detail: String,
 }
 
+/// A line of a log that speaks against a relay, as evidence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The relay, verbatim as in the log.
+    pub relay: String,
+    /// When it counted.
+    pub at: Timestamp,
+    /// The line.
+    pub line: String,
+}
+
 /// What an operator asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {

@@ -76,6 +76,14 @@ pub(crate) const STEPS: &[&str] = &[
         one INTEGER PRIMARY KEY CHECK (one = 1),
         at  INTEGER NOT NULL
      ) STRICT;",
+    // 2: the last lines of each relay.
+    "CREATE TABLE line (
+        id    INTEGER PRIMARY KEY,
+        relay TEXT NOT NULL,
+        at    INTEGER NOT NULL,
+        line  TEXT NOT NULL
+     ) STRICT;
+     CREATE INDEX line_of_relay ON line (relay);",
 ];
 
 /// What a file is, by its header.
@@ -134,7 +142,7 @@ mod tests {
     fn every_earlier_version_comes_to_the_schema_of_a_fresh_file() {
         let mut fresh = Connection::open_in_memory().unwrap();
         upgrade(&mut fresh, 0, STEPS).unwrap();
-        let kept = [include_str!("../testdata/v1.sql")];
+        let kept = [include_str!("../testdata/v1.sql"), include_str!("../testdata/v2.sql")];
         assert_eq!(kept.len(), STEPS.len(), "keep a file of each version");
         for (n, dump) in kept.into_iter().enumerate() {
             let mut old = Connection::open_in_memory().unwrap();

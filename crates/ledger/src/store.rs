@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::aside::set_aside;
-use crate::batch::Batch;
+use crate::batch::{Batch, LINES_KEPT};
 use crate::connect;
 use crate::error::{Blame, Error, blame, is_damage};
 use crate::files::{identity, is_same, open_or_make, resolve};
@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::loaded::Loaded;
 use crate::lock::Lock;
 use crate::purge::{self, Schedule};
-use crate::row::{StsRow, Success};
+use crate::row::{Line, StsRow, Success};
 use crate::schema::{self, Kind, STEPS};
 
 /// The open ledger.
@@ -265,6 +265,17 @@ fn apply(transaction: &Transaction<'_>, batch: &Batch, rows: u32) -> rusqlite::R
         put(
             "INSERT INTO happening (at, relay, what, detail) VALUES (?, ?, ?, ?)",
             params![happening.at.as_second(), happening.relay, happening.what, happening.detail],
+        )?;
+    }
+    for Line { relay, at, line } in &batch.lines {
+        put(
+            "INSERT INTO line (relay, at, line) VALUES (?, ?, ?)",
+            params![relay, at.as_second(), line],
+        )?;
+        put(
+            "DELETE FROM line WHERE relay = ?1 AND id <=
+                (SELECT id FROM line WHERE relay = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            params![relay, LINES_KEPT],
         )?;
     }
     if !batch.history.is_empty() {

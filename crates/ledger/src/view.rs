@@ -15,7 +15,7 @@ use crate::error::{Error, reading};
 use crate::files::resolve;
 use crate::loaded::Loaded;
 use crate::query::{self, Wanted};
-use crate::row::{Happening, Request};
+use crate::row::{Happening, Line, Request};
 use crate::schema::{self, Kind, STEPS};
 use crate::store::newer;
 
@@ -62,6 +62,14 @@ impl View {
     ) -> Result<Vec<Happening>, Error> {
         query::history(&self.connection, relay, since, limit)
             .map_err(|source| fault(&self.path, source))
+    }
+
+    /// The last lines of a log that speak against the relay, the oldest first.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn lines(&self, relay: &str) -> Result<Vec<Line>, Error> {
+        query::lines(&self.connection, relay).map_err(|source| fault(&self.path, source))
     }
 
     /// The wanted happenings, the oldest first, each with its number; and the number after which to ask for more. Numbers

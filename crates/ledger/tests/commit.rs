@@ -4,8 +4,11 @@ mod rig;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use ledger::{Batch, Error, Limits, Loaded, PENDING_MAX, RECORD_MAX, Request, Settled, TEXT_MAX};
+use jiff::{SignedDuration, Timestamp};
+use ledger::{
+    Batch, Error, LINES_KEPT, Limits, Line, Loaded, PENDING_MAX, RECORD_MAX, Request, Settled,
+    TEXT_MAX,
+};
 use proptest::prelude::*;
 use rig::{DAY, Rig, at_place, happening, now, policy, put, relay, success};
 
@@ -52,6 +55,35 @@ fn all_that_was_committed_is_loaded() {
     };
     assert_eq!(rig.view().unwrap().load().unwrap(), expect);
     assert_eq!(rig.load(), expect);
+}
+
+/// Of each relay the last lines are kept, whichever commits they came with; they go with their age.
+#[test]
+fn the_last_lines_of_a_relay_are_kept() {
+    let rig = Rig::new();
+    let (ledger, _) = rig.open();
+    let line = |relay: &str, n: i64| Line {
+        relay: relay.to_owned(),
+        at: now() - DAY * 70 + SignedDuration::from_secs(n),
+        line: format!("line {n} of {relay}"),
+    };
+    let old = vec![line("old.example", 1)];
+    ledger.commit(Batch { lines: old, ..Batch::new(now()) }).wait().unwrap();
+    for n in 0..i64::from(LINES_KEPT) + 3 {
+        let at = now();
+        let lines = ["a.example", "b.example"].map(|relay| Line { at, ..line(relay, n) }).into();
+        ledger.commit(Batch { lines, ..Batch::new(now()) }).wait().unwrap();
+    }
+    ledger.close().wait().unwrap();
+    let lines = |relay: &str| -> Vec<String> {
+        let lines = rig.view().unwrap().lines(relay).unwrap();
+        lines.into_iter().map(|kept| kept.line).collect()
+    };
+    let expect: Vec<String> = (3..9).map(|n| format!("line {n} of a.example")).collect();
+    assert_eq!((lines("a.example"), lines("none.example")), (expect, Vec::new()));
+    assert_eq!(lines("old.example").len(), 1);
+    drop(rig.open());
+    assert_eq!((lines("b.example").len(), lines("old.example").len()), (6, 0));
 }
 
 #[test]

@@ -14,9 +14,22 @@ fn second(second: i64) -> Timestamp {
 
 #[test]
 fn version_1() {
+    let rig = opens(include_str!("../testdata/v1.sql"));
+    assert_eq!(rig.view().unwrap().lines("mx.example.org").unwrap(), []);
+}
+
+#[test]
+fn version_2() {
+    let rig = opens(include_str!("../testdata/v2.sql"));
+    let lines = rig.view().unwrap().lines("mx.example.org").unwrap();
+    assert!(lines.len() == 1 && lines[0].at == second(1_795_470_607), "{lines:?}");
+}
+
+/// What all versions have is there.
+fn opens(dump: &str) -> Rig {
     let rig = Rig::new();
     put(&rig.path(), b"");
-    rig.sql(include_str!("../testdata/v1.sql"));
+    rig.sql(dump);
     let loaded = rig.load();
     let expect = Loaded {
         places: vec![("/var/log/mail.log".into(), "{\"offset\":4711}".into())],
@@ -48,4 +61,5 @@ fn version_1() {
     rig.commit(at_place("2"));
     let history = rig.view().unwrap().history(None, second(0), 10).unwrap();
     assert_eq!(history, [happening(second(1_795_470_607), Some("mx.example.org"), "stuck")]);
+    rig
 }

@@ -38,6 +38,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) queue_id: &'a [u8],
     /// The list of recipients.
     pub(crate) to: &'a [u8],
+    /// From `delay=` on: all but the addresses of people.
+    pub(crate) fields: &'a [u8],
     /// Whether sendmail says that there are more (`, [more]`).
     pub(crate) more: bool,
     /// The host, verbatim: with a dot at its end, maybe cut in its middle.
@@ -98,6 +100,7 @@ pub(crate) fn read(message: &[u8]) -> Result<Delivery<'_>, Flaw> {
             .ok_or(Flaw::Missing(", delay="))?;
         cursor.take(end);
     }
+    let fields = cursor.rest().get(2..).unwrap_or_default();
     cursor.expect(", delay=")?;
     skip_duration(&mut cursor, "delay=")?;
     if cursor.skip(", xdelay=") {
@@ -121,7 +124,7 @@ pub(crate) fn read(message: &[u8]) -> Result<Delivery<'_>, Flaw> {
     }
     let tail = cursor.rest();
     let outcome = if has_reply { outcome_of_dsn(dsn) } else { outcome_of_stat(tail) };
-    Ok(Delivery { queue_id, to, more, relay, address, dsn, has_reply, tail, outcome })
+    Ok(Delivery { queue_id, to, fields, more, relay, address, dsn, has_reply, tail, outcome })
 }
 
 fn outcome_of_dsn(dsn: &[u8]) -> Outcome {

@@ -16,6 +16,8 @@ pub struct Event<'a> {
     pub host: Cow<'a, str>,
     /// The process that wrote the line.
     pub pid: u32,
+    /// The line itself, without its end. An event that outlives its block has none: few want it.
+    pub line: &'a [u8],
     /// What it says.
     pub what: What<'a>,
 }
@@ -55,6 +57,18 @@ pub enum What<'a> {
     ClientSucceeded(Client<'a>),
     /// `QUEUEID: from=…, nrcpts=…, relay=…`: a client handed a message over, in clear or not.
     ClientDelivered(Client<'a>),
+}
+
+impl What<'_> {
+    /// The relay against which it speaks.
+    pub fn against(&self) -> Option<&str> {
+        match self {
+            Self::Attempt(attempt) | Self::Failed(attempt) => Some(attempt.relay.as_str()),
+            Self::Stuck(stuck) => Some(stuck.attempt.relay.as_str()),
+            Self::Reply(reply) => Some(reply.relay.as_str()),
+            _ => None,
+        }
+    }
 }
 
 /// `arg1` of the `ruleset=tls_server` line: what sendmail thinks broke.

@@ -12,6 +12,7 @@ mod client;
 mod cursor;
 mod delivery;
 pub mod event;
+pub mod evidence;
 pub mod finder;
 mod flaw;
 mod joiner;

@@ -65,7 +65,7 @@ impl Lines {
         let Ok((prefix, message)) = self.splitter.split(line) else { return };
         let mut emit = |what: What<'b>| {
             let Prefix { stamp, host, pid, .. } = prefix;
-            sink(Event { stamp, host: text(host), pid, what });
+            sink(Event { stamp, host: text(host), pid, line, what });
         };
         let kinds = self.kinds;
         match Shape::of(message) {

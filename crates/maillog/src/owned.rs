@@ -13,10 +13,10 @@ fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
 }
 
 impl Event<'_> {
-    /// The same event, its text copied.
+    /// The same event, its text copied, without the line.
     pub fn into_owned(self) -> Event<'static> {
-        let Self { stamp, host, pid, what } = self;
-        Event { stamp, host: owned(host), pid, what: what.into_owned() }
+        let Self { stamp, host, pid, what, line: _ } = self;
+        Event { stamp, host: owned(host), pid, line: b"", what: what.into_owned() }
     }
 }
 

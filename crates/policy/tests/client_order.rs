@@ -169,7 +169,8 @@ impl World {
     }
 
     fn event(&mut self, what: What<'_>) {
-        let event = Event { stamp: Stamp::Full(self.now), host: "mx1".into(), pid: 7, what };
+        let event =
+            Event { stamp: Stamp::Full(self.now), host: "mx1".into(), pid: 7, line: b"", what };
         self.input(Input::Event(&event));
     }
 

@@ -113,7 +113,8 @@ impl World {
                 recipients: Default::default(),
             })),
         };
-        let event = Event { stamp: Stamp::Full(self.now), host: "mx1".into(), pid: 7, what };
+        let event =
+            Event { stamp: Stamp::Full(self.now), host: "mx1".into(), pid: 7, line: b"", what };
         self.input(Input::Event(&event));
     }
 

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use ledger::{
-    Batch, Error, Happening, Ledger, Loaded, RECORD_MAX, RelayChange, Request, Settled, Success,
-    TEXT_MAX,
+    Batch, Error, Happening, LINES_KEPT, Ledger, Line, Loaded, RECORD_MAX, RelayChange, Request,
+    Settled, Success, TEXT_MAX,
 };
 use policy::alarm::Alarm;
 use policy::clients::ClientChange;
@@ -144,6 +144,19 @@ impl Book {
             self.batch.history.push(short(happening));
             self.dirty();
         }
+    }
+
+    /// A line of the log speaks against the relay: kept for people, as long as it is one of the last.
+    pub(crate) fn keep_line(&mut self, relay: &str, at: Timestamp, line: String) {
+        let lines = &mut self.batch.lines;
+        let of_relay = |kept: &&Line| kept.relay == relay;
+        if lines.iter().filter(of_relay).count() >= usize::from(LINES_KEPT)
+            && let Some(oldest) = lines.iter().position(|kept| kept.relay == relay)
+        {
+            lines.remove(oldest);
+        }
+        lines.push(Line { relay: relay.to_owned(), at, line: cut(line) });
+        self.dirty();
     }
 
     /// A fact was learnt: an MTA-STS policy holds for as long as it says, over restarts too.

@@ -351,8 +351,11 @@ impl Daemon {
         match heard {
             Heard::Events(batch, mark) => {
                 let events = batch.len();
-                for Sighting { event, at } in batch {
+                for Sighting { event, at, line } in batch {
                     self.take(Input::Event(&event), at);
+                    if let (Some(line), Some(relay)) = (line, event.what.against()) {
+                        self.book.keep_line(relay, at, line);
+                    }
                 }
                 self.book.mark(mark, events);
             }

@@ -94,7 +94,9 @@ pub(crate) fn look(
         Subject::Relay(relay) => {
             let history = glimpse.history(relay.as_str())?;
             let asked = ask(config, &mut glimpse, relay, ask_network)?;
-            let explained = explain(&glimpse, relay, &asked, history, now);
+            let mut explained = explain(&glimpse, relay, &asked, history, now);
+            let log = glimpse.lines(relay.as_str())?;
+            explained.log = log.into_iter().map(|kept| kept.line).collect();
             form.of(|| explained.json(), |style| explained.text(style))?
         }
         Subject::Client(address) => {
@@ -182,6 +184,7 @@ fn explain(
             state.rules(),
             record.map(|r| r.evidence.clone().weigh(state.rules(), now)),
         ),
+        log: Vec::new(),
         history: happened(history),
     }
 }

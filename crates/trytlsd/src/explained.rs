@@ -51,6 +51,8 @@ pub(crate) struct Explained {
     pub(crate) no_line: Option<String>,
     /// What is missing of evidence, in words.
     pub(crate) missing: String,
+    /// The last lines of the log that speak against it, the oldest first.
+    pub(crate) log: Vec<String>,
     /// What happened, the oldest first.
     pub(crate) history: Vec<Happened>,
 }
@@ -294,6 +296,12 @@ impl Explained {
         }
         let argument = relay.to_string();
         write_to_do(&self.guards, self.approved.is_some(), &argument, out);
+        if !self.log.is_empty() {
+            let _infallible = writeln!(out, "last lines in the log");
+        }
+        for line in &self.log {
+            let _infallible = writeln!(out, "  {}", Safe(line));
+        }
         write_happened(&self.history, out, style);
     }
 }

@@ -8,7 +8,7 @@ use std::fs;
 use access::block;
 use config::Config;
 use jiff::{SignedDuration, Timestamp};
-use ledger::{Error, Happening, Loaded, View};
+use ledger::{Error, Happening, Line, Loaded, View};
 use policy::fact::{Answer, Sts};
 use policy::state::State;
 
@@ -109,5 +109,13 @@ impl Glimpse {
         let Some(view) = &self.view else { return Ok(Vec::new()) };
         let since = clock::now().saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
         view.history(Some(name), since, MOST_HAPPENINGS)
+    }
+
+    /// The last lines of the log that speak against the relay, the oldest first.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn lines(&self, relay: &str) -> Result<Vec<Line>, Error> {
+        self.view.as_ref().map_or(Ok(Vec::new()), |view| view.lines(relay))
     }
 }

@@ -21,6 +21,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use maillog::calendar::StampReader;
 use maillog::event::{Event, What};
+use maillog::evidence::evidence;
 use maillog::finder::Finder;
 use maillog::kinds::Kinds;
 use maillog::pattern::Patterns;
@@ -65,6 +66,8 @@ const MARK_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Sighting {
     pub(crate) event: Event<'static>,
     pub(crate) at: Timestamp,
+    /// The line of one that speaks against its relay, as evidence for people.
+    pub(crate) line: Option<String>,
 }
 
 /// What the heart hears from the reader.
@@ -379,7 +382,8 @@ impl Log {
             };
             if counts || lasts(&event.what) {
                 *last = at.as_second().max(*last);
-                batch.push(Sighting { event: event.into_owned(), at });
+                let line = event.what.against().map(|_| evidence(event.line));
+                batch.push(Sighting { event: event.into_owned(), at, line });
             }
         });
         batch

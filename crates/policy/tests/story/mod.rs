@@ -85,7 +85,8 @@ impl Story {
     }
 
     pub(crate) fn event(&mut self, what: What<'_>) -> &mut Self {
-        let event = Event { stamp: Stamp::Full(self.now()), host: "mx1".into(), pid: 7, what };
+        let event =
+            Event { stamp: Stamp::Full(self.now()), host: "mx1".into(), pid: 7, line: b"", what };
         self.input(Input::Event(&event))
     }
 

@@ -19,6 +19,7 @@ use std::thread;
 use config::Config;
 use hyper::StatusCode;
 use jiff::Timestamp;
+use ledger::View;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
@@ -86,9 +87,14 @@ fn answer(config: &Config, path: &str, _query: Option<&str>, now: Timestamp) -> 
         }
         "/style.css" => found("text/css; charset=utf-8", STYLE.to_owned()),
         _ => match path.strip_prefix("/relay/").and_then(path::decoded) {
-            Some(relay) => overview(&|overview| match relay::page(overview, &relay) {
-                Some(page) => found(html, page.into_string()),
-                None => missing(),
+            Some(relay) => overview(&|overview| {
+                // Read beside the rest, so they may be of a moment later.
+                let view = View::open(&config.ledger.path.0.0);
+                let log = view.and_then(|view| view.lines(&relay)).unwrap_or_default();
+                match relay::page(overview, &relay, &log) {
+                    Some(page) => found(html, page.into_string()),
+                    None => missing(),
+                }
             }),
             None => missing(),
         },

@@ -1,6 +1,7 @@
 //! The page of one relay: how it stands, what counts against it, and what happened.
 
 use jiff::SignedDuration;
+use ledger::Line;
 use maud::{Markup, html};
 
 use super::main::{before, footer, happened, lines};
@@ -14,8 +15,8 @@ const DAYS: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// Rows of the history at most.
 const HAPPENINGS: usize = 200;
 
-/// The page; none if nothing is known of such a relay.
-pub(super) fn page(overview: &Overview, relay: &str) -> Option<Markup> {
+/// The page, with the last lines of the log that speak against it; none if nothing is known of such a relay.
+pub(super) fn page(overview: &Overview, relay: &str, log: &[Line]) -> Option<Markup> {
     let now = overview.at;
     let stuck = overview.stuck.iter().find(|row| row.relay == relay);
     let entry = overview.entries.iter().find(|row| row.relay == relay);
@@ -96,6 +97,10 @@ pub(super) fn page(overview: &Overview, relay: &str) -> Option<Markup> {
                         td.num data-label="Attempts" { (row.count) }
                     } } }
                 }
+            }
+            @if !log.is_empty() {
+                h2 { "Last lines in the log" }
+                pre { @for kept in log { code { (Foreign(&kept.line)) } "\n" } }
             }
             h2 { "What happened" }
             (happened(rows.into_iter(), now, false))
