@@ -191,6 +191,9 @@ fn the_group_may_look_and_not_touch() {
         let (status, found) = get(&path, "/v1/events");
         assert_eq!(status, 200, "{found}");
         assert_eq!(found["events"][0]["relay"], "mx.example.org");
+        let (status, report) = get(&path, "/v1/report?since=0");
+        assert_eq!((status, &report["sums"]["in_force"]), (200, &json!(1)), "{report}");
+        assert_eq!(get(&path, "/v1/report?since=x").0, 400);
         let (status, explained) = get(&path, "/v1/relays/MX.example.org?dns=1");
         assert_eq!((status, &explained["entries"][0]), (200, &json!("Try_TLS:192.0.2.1\tNO")));
         // The network is not asked for him.

@@ -51,11 +51,19 @@ fn what_was_done_and_undone() {
     let done = on["done"].as_array().unwrap();
     assert_eq!(done.last().unwrap()["detail"], "192.0.2.2 by hand", "{whole}");
 
-    let text = report(&rig, &["--since", "7d"]).stdout;
+    let ran = report(&rig, &["--since", "7d"]);
+    assert_eq!(ran.stderr, "", "the daemon answers");
+    let text = ran.stdout;
     let line = "2 relays, TLS was off with 2: it is now with 1, and on again with 1";
     assert!(text.contains(line), "{text}");
     assert!(text.contains("\nmx.example.org  TLS off"), "{text}");
+    let ran = report(&rig, &["--html", "of-daemon.html"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    assert!(rig.read("of-daemon.html").starts_with("<!DOCTYPE html>"));
     running.stop().unwrap();
+    let ran = report(&rig, &[]);
+    assert!(ran.stderr.contains("no daemon runs; this is what the ledger says"), "{ran:?}");
+    assert!(ran.stdout.contains(line), "{ran:?}");
 
     // One file, and nothing in it that is fetched from elsewhere.
     let ran = report(&rig, &["--html", "report.html"]);

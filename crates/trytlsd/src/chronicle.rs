@@ -23,8 +23,9 @@ use serde::Serialize;
 
 use crate::cli;
 use crate::clock;
+use crate::control::client::{self, Form, Reached};
 use crate::html::{count, length, minute};
-use crate::output::{Style, print};
+use crate::output::{Style, complain, print};
 use crate::overview::Overview;
 use crate::table::{Cell, Table, Tone, width_of_stdout};
 
@@ -66,23 +67,61 @@ pub(crate) struct Sums {
     pub(crate) failed: u32,
 }
 
-/// Runs the command.
+/// Runs the command: the daemon is asked; where none answers, the ledger.
 pub(crate) fn run(args: &cli::Report, config: &Config) -> anyhow::Result<u8> {
-    let now = clock::now();
-    let since = now.saturating_sub(args.since.0).unwrap_or(Timestamp::MIN);
-    let overview = Overview::take_since(config, since, now)?;
-    let chronicle = Chronicle::of(&overview, since);
-    if let Some(path) = &args.html {
-        let page = page::page(&chronicle, &overview).into_string();
-        let written = File::create(path).and_then(|mut file| file.write_all(page.as_bytes()));
-        written.with_context(|| format!("{} cannot be written", path.display()))?;
-    }
-    if args.common.json {
-        print(serde_json::to_string(&chronicle)? + "\n")?;
-    } else if args.html.is_none() {
-        print(chronicle.text(width_of_stdout(), Style::of_stdout()))?;
+    let since = clock::now().saturating_sub(args.since.0).unwrap_or(Timestamp::MIN);
+    let text = Shown::Text(Form::of_stdout(), width_of_stdout());
+    let page = args.html.as_ref().map(|path| (Shown::Page, Some(path)));
+    let told = match (args.common.json, &page) {
+        (true, _) => Some((Shown::Text(Form::Json, None), None)),
+        (false, Some(_)) => None,
+        (false, None) => Some((text, None)),
+    };
+    let mut told_of_ledger = false;
+    for (shown, path) in page.into_iter().chain(told) {
+        let report = match client::get(config, &client::about_report(since, shown))? {
+            Reached::Answer(answer) => String::from_utf8_lossy(&answer).into_owned(),
+            Reached::Refused(refusal) => return refusal.tell(),
+            Reached::Nobody(why) => {
+                if !std::mem::replace(&mut told_of_ledger, true) {
+                    complain(format!("{why}; this is what the ledger says"));
+                }
+                look(config, since, shown)?
+            }
+        };
+        match path {
+            Some(path) => File::create(path)
+                .and_then(|mut file| file.write_all(report.as_bytes()))
+                .with_context(|| format!("{} cannot be written", path.display()))?,
+            None => print(report)?,
+        }
     }
     Ok(0)
+}
+
+/// How a report is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// As text for a terminal so wide, or for a pipe; or as JSON.
+    Text(Form, Option<usize>),
+    /// As a page that stands for itself.
+    Page,
+}
+
+/// What happened since then, by the ledger.
+///
+/// # Errors
+/// If there is a ledger and it cannot be read.
+pub(crate) fn look(config: &Config, since: Timestamp, shown: Shown) -> anyhow::Result<String> {
+    let overview = Overview::take_since(config, since, clock::now())?;
+    let chronicle = Chronicle::of(&overview, since);
+    Ok(match shown {
+        Shown::Page => page::page(&chronicle, &overview).into_string(),
+        Shown::Text(form, width) => form.of(
+            || Ok(serde_json::to_string(&chronicle)? + "\n"),
+            |style| chronicle.text(width, style),
+        )?,
+    })
 }
 
 impl Chronicle {

@@ -30,7 +30,7 @@ use crate::explained::{
 };
 use crate::glimpse::Glimpse;
 use crate::happening::probe_words;
-use crate::output::{Style, complain, print};
+use crate::output::{complain, print};
 use crate::remembered::CLIENT;
 use crate::subject::Subject;
 use crate::verdict::missing;
@@ -38,12 +38,7 @@ use crate::verdict::missing;
 /// Runs the command: the daemon is asked; where none answers, the ledger.
 pub(crate) fn run(args: &cli::Explain, config: &Config) -> anyhow::Result<u8> {
     let about = &args.about;
-    let style = Style::of_stdout();
-    let form = match (about.common.json, style.is_coloured()) {
-        (true, _) => Form::Json,
-        (false, false) => Form::Text,
-        (false, true) => Form::Coloured,
-    };
+    let form = if about.common.json { Form::Json } else { Form::of_stdout() };
     // What cannot be a relay's name, or is a client's, is settled here.
     let question = match (&about.relay, &about.client) {
         (Some(relay), None) if is_name(relay) => {

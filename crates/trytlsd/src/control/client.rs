@@ -18,11 +18,13 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::wire::{Asked, LEDGER, Refusal, Replied};
+use crate::chronicle::Shown;
 use crate::output::{Style, complain};
 use crate::request::Wish;
 use crate::{FAILED, MISUSED};
@@ -65,6 +67,11 @@ impl Form {
         Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(form, _)| form)
     }
 
+    /// For people, as standard output takes it.
+    pub(crate) fn of_stdout() -> Self {
+        if Style::of_stdout().is_coloured() { Self::Coloured } else { Self::Text }
+    }
+
     /// Shown so.
     pub(crate) fn of(
         self,
@@ -105,6 +112,18 @@ pub(crate) fn about_relay(typed: &str, form: Form, ask_network: bool) -> String 
 /// The question for all that is known of a client.
 pub(crate) fn about_client(address: IpAddr, form: Form) -> String {
     format!("/v1/clients/{address}?as={}", form.name())
+}
+
+/// The question for what happened since then.
+pub(crate) fn about_report(since: Timestamp, shown: Shown) -> String {
+    let since = since.as_second();
+    match shown {
+        Shown::Page => format!("/v1/report?since={since}&as=page"),
+        Shown::Text(form, width) => {
+            let width = width.map_or(String::new(), |width| format!("&width={width}"));
+            format!("/v1/report?since={since}&as={}{width}", form.name())
+        }
+    }
 }
 
 /// Asks for what is known.

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use jiff::Timestamp;
 use ledger::Inbox;
 use maillog::relay::parse_address;
 use percent_encoding::percent_decode_str;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::client::Form;
 use super::wire::{self, Asked, Refusal, Replied};
 use super::{Vitals, client};
+use crate::chronicle::{self, Shown};
 use crate::clock;
 use crate::events::{self, Search};
 use crate::explain;
@@ -128,23 +130,26 @@ impl Desk {
                 self.explain(config, kind, whom, &query, peer).await
             }
             (&Method::GET, ["events"]) => self.events(config, &query).await,
+            (&Method::GET, ["report"]) => self.report(config, &query).await,
             (&Method::POST, ["requests"]) if !peer.may_ask => Err(No::new(
                 StatusCode::FORBIDDEN,
                 "only root and the daemon's own user may ask for that",
                 "run it with sudo",
             )),
             (&Method::POST, ["requests"]) => self.request(config, request, peer).await,
-            (_, ["status" | "entries" | "events" | "requests"] | ["relays" | "clients", _]) => {
-                Err(No::new(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "this path has another method",
-                    "GET, but POST for /v1/requests",
-                ))
-            }
+            (
+                _,
+                ["status" | "entries" | "events" | "report" | "requests"]
+                | ["relays" | "clients", _],
+            ) => Err(No::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this path has another method",
+                "GET, but POST for /v1/requests",
+            )),
             _ => Err(No::new(
                 StatusCode::NOT_FOUND,
                 "there is no such path",
-                "/v1/status, /v1/entries, /v1/relays/RELAY, /v1/clients/ADDRESS, /v1/events, /v1/requests",
+                "/v1/status, /v1/entries, /v1/relays/RELAY, /v1/clients/ADDRESS, /v1/events, /v1/report, /v1/requests",
             )),
         }
     }
@@ -208,6 +213,30 @@ impl Desk {
         }
     }
 
+    async fn report(&self, config: Arc<Config>, query: &str) -> Result<Body, No> {
+        let mut since = Timestamp::MIN;
+        let (mut form, mut width, mut page) = (Form::Json, None, false);
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match (&*key, &*value) {
+                ("since", second) => {
+                    let second = second.parse().ok().and_then(|s| Timestamp::from_second(s).ok());
+                    since = second.ok_or_else(|| bad("since"))?;
+                }
+                ("as", "page") => page = true,
+                ("as", name) => form = Form::of_name(name).ok_or_else(|| bad("as"))?,
+                ("width", columns) => width = Some(columns.parse().map_err(|_| bad("width"))?),
+                (key, _) => return Err(bad(key)),
+            }
+        }
+        let shown = if page { Shown::Page } else { Shown::Text(form, width) };
+        let kind = match shown {
+            Shown::Page => HTML,
+            Shown::Text(Form::Json, _) => JSON,
+            Shown::Text(..) => TEXT,
+        };
+        Ok((kind, self.read(move || chronicle::look(&config, since, shown)).await?))
+    }
+
     /// Puts the request into the ledger, wakes the heart, and awaits its answer.
     async fn request(
         &self,
@@ -267,6 +296,7 @@ impl Desk {
 }
 
 const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 fn json(value: &impl Serialize) -> serde_json::Result<Body> {
