@@ -17,6 +17,8 @@
 //! over among the votes. No text of a row or of the server leaves this crate unescaped, but for values in
 //! [`Look::admins`], whose bytes are the admin's own as in a file.
 
+mod ballot;
+mod clock;
 mod connect;
 mod dn;
 mod entries;
@@ -29,26 +31,34 @@ mod row;
 mod server;
 mod session;
 mod settings;
+mod vote;
 mod wire;
 
 use std::fmt;
+use std::time::Duration;
 
 use access::managed::Managed;
 use access::remedy::Tagged;
 use ldap3::Scope;
 use tokio::runtime::{Builder, Runtime};
 
+pub use self::ballot::{Dead, Votes};
 pub use self::entries::{Added, Changed};
 pub use self::error::{Error, Kind};
 pub use self::look::{Conflict, Look};
 pub use self::server::{Invalid, Server, Tls};
 pub use self::settings::{Bind, Settings};
+pub use self::vote::{Says, Vote};
 
+use self::clock::Clock;
 use self::link::Link;
+use self::vote::Statement;
 
 /// A directory.
 pub struct Directory {
     link: Link,
+    /// The server's, once it is known.
+    clock: Option<Clock>,
     /// None only while it is dropped.
     runtime: Option<Runtime>,
 }
@@ -78,7 +88,7 @@ impl Directory {
         settings.check()?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Error::mistake(format!("the directory: {error}")))?;
-        Ok(Self { link: Link::new(settings), runtime: Some(runtime) })
+        Ok(Self { link: Link::new(settings), clock: None, runtime: Some(runtime) })
     }
 
     /// All of the access map that sendmail on this host sees.
@@ -145,6 +155,50 @@ impl Directory {
                 several => Answer::Several(several.len()),
             })
         })
+    }
+
+    /// What the MTAs of the fleet say, with ages by the server's clock. Writes, if that clock has to be learnt.
+    ///
+    /// # Errors
+    /// If not all of it could be read, or the clock not be learnt.
+    pub fn votes(&mut self) -> Result<Votes, Error> {
+        let known = self.clock;
+        let (clock, votes) = self.run(async |session, settings| {
+            let clock = match known.filter(|clock| clock.is_fresh(session.number)) {
+                Some(clock) => clock,
+                None => ballot::beat(session, settings).await?,
+            };
+            Ok((clock, ballot::votes(session, settings, clock).await?))
+        })?;
+        self.clock = Some(clock);
+        Ok(votes)
+    }
+
+    /// Says something of a relay, in place of what was said of it before; `seen`: how many seconds ago that was seen. To be
+    /// said again before [`Settings::vote_ttl`] is over.
+    ///
+    /// # Errors
+    /// If it cannot be said, or the directory does not take it.
+    pub fn vote(&mut self, relay: &str, says: &Says, seen: u32) -> Result<(), Error> {
+        let ttl = u32::try_from(self.link.settings.vote_ttl.as_secs()).unwrap_or(u32::MAX);
+        let statement = Statement { says: says.clone(), ttl, seen };
+        self.run(async |session, settings| ballot::vote(session, settings, relay, &statement).await)
+    }
+
+    /// Says nothing of a relay any more.
+    ///
+    /// # Errors
+    /// If the directory does not do it.
+    pub fn withdraw(&mut self, relay: &str) -> Result<(), Error> {
+        self.run(async |session, settings| ballot::withdraw(session, settings, relay).await)
+    }
+
+    /// Deletes those of the rows that have been dead for longer than that, whoever's they are. How many it could.
+    ///
+    /// # Errors
+    /// If the directory cannot be asked; not if it does not let us.
+    pub fn reap(&mut self, dead: &[Dead], long: Duration) -> Result<usize, Error> {
+        self.run(async |session, _| ballot::reap(session, dead, long).await)
     }
 
     fn run<T>(

@@ -33,7 +33,7 @@ pub(crate) struct Link {
     /// Failures in a row.
     failures: u32,
     /// Connections so far.
-    pub(crate) connections: u64,
+    connections: u64,
 }
 
 #[derive(Debug)]
@@ -97,12 +97,12 @@ impl Link {
         &mut self,
         operation: &mut impl AsyncFnMut(&mut Session<'_>, &Settings) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
-        let Self { settings, live, .. } = self;
+        let Self { settings, live, connections: number, .. } = self;
         let Some(live) = live else {
             return Err(Trouble::new(Kind::Unreachable, "cannot connect", "no connection"));
         };
-        let timeout = settings.timeout;
-        operation(&mut Session { connection: &mut live.connection, timeout }, settings).await
+        let (connection, timeout) = (&mut live.connection, settings.timeout);
+        operation(&mut Session { connection, number: *number, timeout }, settings).await
     }
 
     /// Sees to it that there is a connection, to the first server that can be had.

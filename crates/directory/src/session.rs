@@ -24,6 +24,8 @@ const PAGES: &str = "1.2.840.113556.1.4.319";
 /// A server that answers.
 pub(crate) struct Session<'a> {
     pub(crate) connection: &'a mut Connection,
+    /// Which connection it is, counted.
+    pub(crate) number: u64,
     pub(crate) timeout: Duration,
 }
 
@@ -124,6 +126,16 @@ impl Session<'_> {
     ) -> Result<(), Trouble> {
         let set = |value| HashSet::from([value]);
         self.modify(dn, vec![Mod::Delete(attribute, set(from)), Mod::Add(attribute, set(to))]).await
+    }
+
+    /// Gives an attribute of an object this value, whatever it was.
+    pub(crate) async fn set(
+        &mut self,
+        dn: &str,
+        attribute: &str,
+        value: &str,
+    ) -> Result<(), Trouble> {
+        self.modify(dn, vec![Mod::Replace(attribute, HashSet::from([value]))]).await
     }
 
     async fn modify(&mut self, dn: &str, changes: Vec<Mod<&str>>) -> Result<(), Trouble> {

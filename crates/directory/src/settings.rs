@@ -22,6 +22,7 @@ use std::time::Duration;
 use crate::dn::{self, below};
 use crate::error::Error;
 use crate::server::Server;
+use crate::vote::MAX_TTL;
 
 /// Bytes of a password at most.
 const MAX_PASSWORD: u64 = 4096;
@@ -115,6 +116,9 @@ impl Settings {
                 );
             }
         }
+        if self.vote_ttl < Duration::from_secs(1) || self.vote_ttl > MAX_TTL {
+            return mistake("what an MTA says has to hold for between a second and 30 days");
+        }
         if self.map.eq_ignore_ascii_case(&self.votes) {
             return mistake("the map of the votes has to be another than the access map");
         }
@@ -193,6 +197,7 @@ mod tests {
         check(|s| s.cluster = "".into(), "printable ASCII");
         check(|s| s.host = "a\nb".into(), "printable ASCII");
         check(|s| s.votes = "Access".into(), "another than");
+        check(|s| s.vote_ttl = Duration::from_millis(999), "between a second");
         check(
             |s| s.bind = Bind::Simple { dn: "admin".into(), password_file: "/x".into() },
             "bind DN is none",

@@ -10,3 +10,4 @@ mod certificate;
 mod entries;
 mod lab;
 mod trouble;
+mod votes;
