@@ -9,5 +9,6 @@ pub mod need;
 mod certificate;
 mod entries;
 mod lab;
+mod sendmail;
 mod trouble;
 mod votes;
