@@ -173,7 +173,63 @@ fn chance() -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
+    use std::thread;
+
     use super::*;
+    use crate::server::Server;
+    use crate::settings::Bind;
+
+    /// Takes one connection, and binds whoever it is.
+    fn serve(socket: PathBuf) {
+        let listener = UnixListener::bind(socket).unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            assert!(stream.read(&mut request).unwrap() > 0);
+            stream.write_all(b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00").unwrap();
+            while stream.read(&mut request).is_ok_and(|read| read > 0) {}
+        });
+    }
+
+    #[tokio::test]
+    async fn the_first_server_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+        let mut link = Link::new(Settings {
+            servers: vec![Server::Local(first.clone()), Server::Local(second.clone())],
+            base: "dc=example".into(),
+            bind: Bind::External,
+            ca: None,
+            cluster: "mx".into(),
+            host: "mta1".into(),
+            map: "access".into(),
+            votes: "trytlsd".into(),
+            vote_ttl: Duration::from_secs(3600),
+            timeout: Duration::from_secs(10),
+        });
+        serve(second);
+        let later = async || {
+            tokio::time::pause();
+            tokio::time::advance(FIRST_AGAIN).await;
+            tokio::time::resume();
+        };
+        let at = |link: &Link| link.live.as_ref().map(|live| live.at);
+        link.connect().await.unwrap();
+        assert_eq!(at(&link), Some(1));
+        // Still gone: the second is good enough for another while.
+        later().await;
+        link.connect().await.unwrap();
+        assert_eq!(at(&link), Some(1));
+        serve(first);
+        link.connect().await.unwrap();
+        assert_eq!((at(&link), link.connections), (Some(1), 1));
+        later().await;
+        link.connect().await.unwrap();
+        assert_eq!((at(&link), link.connections), (Some(0), 2));
+    }
 
     #[test]
     fn pauses() {

@@ -10,6 +10,9 @@ use tokio::net::UnixStream;
 
 use crate::wire::{self, Asked, Came, Malformed};
 
+/// Bytes of one answer at most: ldap3 keeps them all until it is whole.
+const MAX_ANSWER: usize = 64 << 20;
+
 /// What is read at a time.
 const CHUNK: usize = 16 * 1024;
 
@@ -41,6 +44,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut asked: Option<Asked> = None;
+    let mut answered = 0;
     let (mut from_far, mut from_near) = (Vec::new(), Vec::new());
     loop {
         tokio::select! {
@@ -49,6 +53,10 @@ where
                     return Ok(());
                 }
                 while let Some(message) = first(&mut from_far)? {
+                    answered += message.len();
+                    if answered > MAX_ANSWER {
+                        return Err(garbled(Malformed("an answer of more than 64 MiB")));
+                    }
                     if wire::response(&message, asked).map_err(garbled)? == Came::End {
                         asked = None;
                     }
@@ -61,6 +69,7 @@ where
                 }
                 while let Some(message) = first(&mut from_near)? {
                     asked = wire::request(&message).map_err(garbled)?.or(asked);
+                    answered = 0;
                     far.write_all(&message).await?;
                 }
                 far.flush().await?;
