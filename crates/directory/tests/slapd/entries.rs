@@ -81,22 +81,25 @@ fn of_two_who_add_at_once_one_does() {
         let mut directory = slapd.directory(mta);
         let barrier = &barrier;
         move || {
-            let mut written = 0;
-            for round in 0..ROUNDS {
+            let one = |round| {
                 barrier.wait();
-                match directory.add(&entry(&format!("mx{round}.example.net"))).expect("add") {
-                    Added::Written => written += 1,
-                    Added::Already(there) => assert_eq!(*there, entry(&there.relay)),
-                    Added::Contradicted(line) => panic!("{line}"),
-                }
-            }
-            written
+                directory.add(&entry(&format!("mx{round}.example.net")))
+            };
+            (0..ROUNDS).map(one).collect::<Vec<_>>()
         }
     };
-    let written: usize = thread::scope(|scope| {
+    let outcomes = thread::scope(|scope| {
         let both = ["mta1", "mta2"].map(|mta| scope.spawn(adder(mta)));
-        both.map(|one| one.join().expect("adder")).iter().sum()
+        both.map(|one| one.join().expect("adder"))
     });
+    let mut written = 0;
+    for outcome in outcomes.into_iter().flatten() {
+        match outcome.expect("add") {
+            Added::Written => written += 1,
+            Added::Already(there) => assert_eq!(*there, entry(&there.relay)),
+            Added::Contradicted(line) => panic!("{line}"),
+        }
+    }
     assert_eq!(written, ROUNDS);
     let look = slapd.directory("mta3").look().expect("look");
     assert_eq!((look.ours.len(), look.conflicts.len()), (ROUNDS, 0));
