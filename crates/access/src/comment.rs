@@ -1,5 +1,7 @@
 //! The comment line above each entry of ours: for people to read, and read back by us.
 //!
+//! It also marks an entry of ours in an LDAP directory, as its description.
+//!
 //! `# trytlsd: key=… relay=… since=… until=… why=…`, always in this order. `key` repeats the entry's, so that an
 //! entry that was edited is noticed; under another tag than `Try_TLS:` it begins with the tag. `relay` and `why` are foreign text (names from DNS, OpenSSL's words): all but
 //! printable ASCII is written as `\u{…}`, so they cannot end the line; and the line is cut below makemap's 1,023 bytes,
@@ -20,7 +22,7 @@ const MAX_WHY: usize = 400;
 const HEAD: &str = "# trytlsd: key=";
 
 /// The comment line, without a line end.
-pub(crate) fn print(entry: &Managed) -> String {
+pub fn print(entry: &Managed) -> String {
     let relay = escape(&entry.relay, MAX_RELAY, |c| c != ' ');
     let since = seconds(entry.since);
     let until = entry.until.map_or_else(|| "-".to_owned(), |at| seconds(at).to_string());
@@ -33,7 +35,7 @@ pub(crate) fn print(entry: &Managed) -> String {
 }
 
 /// Reads the line that [`print`] writes. `None` for any other line.
-pub(crate) fn parse(line: &[u8]) -> Option<Managed> {
+pub fn parse(line: &[u8]) -> Option<Managed> {
     let line = std::str::from_utf8(line).ok()?.strip_prefix(HEAD)?;
     let (key, line) = line.split_once(" relay=")?;
     let (relay, line) = line.split_once(" since=")?;
@@ -54,8 +56,8 @@ fn seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-/// Printable ASCII as it is, a backslash doubled, all else as `\u{…}`; cut with `...` where it would not fit.
-fn escape(text: &str, room: usize, plain: impl Fn(char) -> bool) -> String {
+/// Printable ASCII as it is if it is `plain`, a backslash doubled, all else as `\u{…}`; cut with `...` where it would not fit.
+pub fn escape(text: &str, room: usize, plain: impl Fn(char) -> bool) -> String {
     let mut out = String::new();
     let mut cut = 0;
     for c in text.chars() {
@@ -77,7 +79,8 @@ fn escape(text: &str, room: usize, plain: impl Fn(char) -> bool) -> String {
     out
 }
 
-fn unescape(text: &str) -> Option<String> {
+/// Reads what [`escape`] writes. `None` if it cannot have written that.
+pub fn unescape(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((plain, escaped)) = rest.split_once('\\') {

@@ -2,7 +2,7 @@
 
 pub mod admins;
 pub mod block;
-mod comment;
+pub mod comment;
 mod edit;
 pub mod key;
 mod layout;

@@ -106,6 +106,20 @@ impl Entries {
         Self::parse_where(text, |_| true)
     }
 
+    /// The entries of a map that has no text, as lines that makemap would make it from; they are numbered as they come. A
+    /// key that comes twice counts once.
+    pub fn of<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let mut by_key = HashMap::new();
+        for (at, (key, value)) in pairs.into_iter().enumerate() {
+            if matters(key) {
+                let raw = [key, b"\t", value].concat().into();
+                let entry = Entry { line_no: at + 1, value: value.into(), raw };
+                by_key.entry(key.to_ascii_lowercase().into()).or_insert(entry);
+            }
+        }
+        Self { by_key }
+    }
+
     /// Reads those lines whose number is wanted.
     pub(crate) fn parse_where(text: &[u8], wanted: impl Fn(usize) -> bool) -> Self {
         let mut by_key = HashMap::new();
@@ -416,6 +430,16 @@ mod tests {
         let key = Key::name("example.org").unwrap();
         assert_eq!(entries.try_tls(&key).map(|hit| hit.line_no), Some(2));
         assert_eq!(entries.try_tls(&Key::name("mx.example.org").unwrap()), None);
+    }
+
+    #[test]
+    fn a_map_without_a_text() {
+        let pairs = [("From:x", "y"), ("Try_TLS:A b", "NO"), ("Try_TLS:A.Example", "YES")];
+        let entries = Entries::of(pairs.map(|(key, value)| (key.as_bytes(), value.as_bytes())));
+        let hit = lookup(&entries, Tag::TryTls, "mx.a.example", None).unwrap();
+        assert_eq!((hit.line_no, hit.step, hit.value), (3, Step::Parent, &b"YES"[..]));
+        assert_eq!(hit.raw, b"Try_TLS:A.Example\tYES");
+        assert!(entries.contains(b"try_tls:a b") && !entries.contains(b"from:x"));
     }
 
     #[test]

@@ -1,0 +1,14 @@
+//! The directory against a real slapd with sendmail's schema: what the map's entries and the votes go through, and what
+//! can go wrong with servers.
+
+#![expect(clippy::expect_used, reason = "a test may fail")]
+
+#[path = "../../../../tests/src/need.rs"]
+pub mod need;
+
+mod certificate;
+mod entries;
+mod lab;
+mod sendmail;
+mod trouble;
+mod votes;
