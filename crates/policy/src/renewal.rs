@@ -15,6 +15,7 @@ use maillog::relay::Relay;
 
 use crate::asked::Asked;
 use crate::candidate::hold_back;
+use crate::fleet;
 use crate::guard::{against_renewal, against_return};
 use crate::hold::Hold;
 use crate::input::{Edit, Effect};
@@ -26,7 +27,7 @@ use crate::step::{Outcome, managed};
 use crate::withdraw::withdraw;
 
 /// For how long an unknown answer ends no entry whose time has ended, in seconds: a week.
-const GRACE: u32 = 7 * 86_400;
+pub(crate) const GRACE: u32 = 7 * 86_400;
 
 /// Asks what must be known before the entries stand for another term.
 pub(crate) fn begin(
@@ -66,6 +67,9 @@ pub(crate) fn decide(
     if let Some(hold) = against_renewal(state, relay, asked, now) {
         return against(state, relay, hold, now, outcome);
     }
+    if !fleet::is_renewed(state, relay, now) {
+        return; // Enough said so when the guards were asked; at the next look, perhaps.
+    }
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     let keys: Vec<Tagged> = record.active().to_vec();
     if keys.is_empty() {
@@ -87,7 +91,9 @@ fn against(
 ) {
     let may_pass = hold.is_unknown() || matches!(hold, Hold::OwnFault(_));
     let life = state.record(relay.as_str()).and_then(|record| record.life());
-    if may_pass && life.is_some_and(|life| !life.is_overdue(GRACE, seconds(now))) {
+    // In a fleet another one may renew them. If none does they go, but not for what we alone cannot know.
+    let grace = if state.rules.fleet.is_some() { u32::MAX } else { GRACE };
+    if may_pass && life.is_some_and(|life| !life.is_overdue(grace, seconds(now))) {
         return hold_back(state, relay, hold, now, outcome);
     }
     withdraw(state, relay, hold, now, outcome);

@@ -5,7 +5,7 @@ use maillog::relay::Relay;
 
 use crate::approval::Approval;
 use crate::candidate::{consider_again, relays, weigh};
-use crate::guard::{Says, judge};
+use crate::guard::{Guard, Says, judge};
 use crate::hold::Hold;
 use crate::input::Change;
 use crate::moment::seconds;
@@ -90,14 +90,14 @@ pub(crate) fn approve(
 /// The hold for which an approval of the relay is refused, with what to change instead; from what is known without a
 /// question to the network.
 pub fn refusal(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<(Hold, &'static str)> {
-    judge(state, relay, &state.would_ask(relay), now).into_iter().find_map(|opinion| match opinion
-        .says
-    {
-        Says::Holds(hold) => {
+    // The others of a fleet are waited for after an approval as before it: it is this one's vote.
+    let mut opinions = judge(state, relay, &state.would_ask(relay), now).into_iter();
+    opinions.find_map(|opinion| match opinion.says {
+        Says::Holds(hold) if opinion.guard != Guard::Fleet => {
             let advice = hold.overrule(state.host().dane).err()?;
             Some((hold, advice))
         }
-        Says::Silent(_) | Says::Waits(_) => None,
+        Says::Holds(_) | Says::Silent(_) | Says::Waits(_) => None,
     })
 }
 
