@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use access::managed::Managed;
 use access::remedy::Tagged;
 use maillog::relay::Relay;
+use policy::approval::Approval;
 use policy::fleet::{self, Says, Vote};
 use policy::halt::{Halt, HaltKind};
 use policy::input::{Effect, Input, Look, MapState, Request};
@@ -34,6 +35,8 @@ pub(crate) struct Mta {
     pub(crate) story: Story,
     /// It is not there: nothing reaches it.
     pub(crate) dead: bool,
+    /// What it wants done waits, and is lost when it is killed.
+    pub(crate) frozen: bool,
     /// It cannot reach the directory.
     pub(crate) cut_off: bool,
     /// What a probe of its finds.
@@ -71,7 +74,14 @@ impl Fleet {
             let mut story = Story::new(change(rules(at)));
             (story.map_is_slow, story.no_ptr) = (true, true);
             story.input(Input::Request(Request::Arm));
-            Mta { story, dead: false, cut_off: false, finds: "broken", replica: None }
+            Mta {
+                story,
+                dead: false,
+                frozen: false,
+                cut_off: false,
+                finds: "broken",
+                replica: None,
+            }
         };
         let mtas = (0..count).map(mta).collect();
         let mut fleet =
@@ -151,6 +161,7 @@ impl Fleet {
 
     /// The process is killed, and the next one starts with the ledger: what was to be done and was not is lost.
     pub(crate) fn kill(&mut self, mta: usize) -> &mut Self {
+        self.mtas[mta].frozen = false;
         let story = &mut self.mtas[mta].story;
         story.ordered.clear();
         story.votes.clear();
@@ -166,7 +177,7 @@ impl Fleet {
 
     /// Probes are answered, the directory is changed, each with what follows.
     pub(crate) fn carry_out(&mut self, mta: usize) {
-        loop {
+        while !self.mtas[mta].frozen {
             let Mta { story, finds, cut_off, .. } = &mut self.mtas[mta];
             if let Some(relay) = story.probing.pop() {
                 story.probed(&relay, finds);
@@ -211,6 +222,21 @@ impl Fleet {
             Effect::Unvote(relay) => drop(self.directory.rows.remove(&row(&relay))),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The MTA is in dry run from now on.
+    pub(crate) fn dry_run(&mut self, mta: usize) -> &mut Self {
+        self.mtas[mta].story.dry_run = true;
+        self.at(mta, |story| story.input(Input::Request(Request::Disarm)))
+    }
+
+    /// An operator at one MTA approves of the relay's entry, for two days.
+    pub(crate) fn approve(&mut self, mta: usize) -> &mut Self {
+        let at = u32::try_from(self.mtas[mta].story.now().as_second()).unwrap();
+        let (who, reason) = ("ann".into(), "I know them".into());
+        let approval = Approval { until: at + 2 * 86_400, at, who, reason };
+        let relay = Relay::parse(MX.as_bytes()).unwrap().into_owned();
+        self.at(mta, |story| story.input(Input::Request(Request::Approve(relay, approval))))
     }
 
     /// An operator at one MTA: the relay gets no entry.

@@ -12,7 +12,7 @@ use access::managed::Managed;
 use access::remedy::Tagged;
 use jiff::Timestamp;
 use maillog::event::{
-    Attempt, Cause, CauseKind, Event, Fault, Recipients, Stuck, Success, Waiting, What,
+    Attempt, Cause, CauseKind, Event, Fault, Recipients, Stuck, Success, TryTls, Waiting, What,
 };
 use maillog::relay::Relay;
 use maillog::stamp::Stamp;
@@ -136,6 +136,12 @@ impl Story {
     pub(crate) fn success(&mut self, relay: &str) -> &mut Self {
         let relay = Relay::parse(relay.as_bytes()).unwrap();
         self.event(What::Success(Success { relay, version: "TLSv1.3".into(), verify: "OK".into() }))
+    }
+
+    /// sendmail uses its entry.
+    pub(crate) fn uses(&mut self, relay: &str) -> &mut Self {
+        let relay = Relay::parse(relay.as_bytes()).unwrap();
+        self.event(What::TryTls(TryTls { relay, address: None }))
     }
 
     pub(crate) fn ptr(&mut self, address: &str, name: &str) -> &mut Self {
