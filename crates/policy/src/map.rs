@@ -252,7 +252,7 @@ pub(crate) fn lift_on_word(
     let until = until.unwrap_or_else(|| state.rules.hold_off_until(now));
     lift(state, relay.clone(), keys.clone(), until, now, outcome);
     if let Some(record) = state.relays.get_mut(relay.as_str()) {
-        record.standing().lifted_here = true;
+        record.standing().lifted_here = Some((until, seconds(now)));
     }
     take_out(state, relay.clone(), keys, outcome);
 }
@@ -419,7 +419,7 @@ pub(crate) fn lift(
     standing.approved = None; // The later word stands.
     (standing.since, standing.lifted_at) = (0, seconds(now));
     (standing.life, standing.probation) = (None, None);
-    (standing.lifted_until, standing.lifted_here) = (Some(until), false);
+    standing.lifted_until = Some(until);
     standing.abandon();
     outcome.changes.push(Change::Lifted(relay, keys, until));
 }

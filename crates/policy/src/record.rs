@@ -66,8 +66,9 @@ pub(crate) struct Standing {
     pub(crate) probes: Option<Probes>,
     /// What waits for the others of the fleet.
     pub(crate) waits: Option<Box<Waits>>,
-    /// Whether the lifting by hand was said to us, and not to another MTA of the fleet.
-    pub(crate) lifted_here: bool,
+    /// An operator's word to us, and not to another MTA of the fleet, that it gets no entry: until when, and when it was
+    /// given; in seconds since 1970.
+    pub(crate) lifted_here: Option<(u32, u32)>,
     /// When we last changed entries in the directory, in seconds since 1970; 0 if it is not known.
     pub(crate) touched: u32,
     /// The hold that was told last: the same one is not told again each time it is met.
@@ -226,9 +227,10 @@ impl Record {
         self.standing.as_ref().and_then(|standing| standing.waits.as_deref())
     }
 
-    /// Whether the lifting by hand was said to us.
-    pub(crate) fn is_lifted_here(&self) -> bool {
-        self.standing.as_ref().is_some_and(|standing| standing.lifted_here)
+    /// An operator's word to us that it gets no entry, if one holds: until when, and when it was given.
+    pub(crate) fn lifted_here(&self, now: Timestamp) -> Option<(u32, u32)> {
+        let word = self.standing.as_ref().and_then(|standing| standing.lifted_here);
+        word.filter(|(until, _)| seconds(now) < *until)
     }
 
     /// When we last changed its entries in the directory, in seconds since 1970.

@@ -77,7 +77,7 @@ pub(crate) fn approve(
     record.last_seen = record.last_seen.max(seconds(now));
     let standing = record.standing();
     standing.approved = Some(Box::new(approval.clone()));
-    standing.lifted_until = None;
+    (standing.lifted_until, standing.lifted_here) = (None, None);
     if matches!(standing.work, Work::Held(_)) {
         standing.work = Work::Idle;
     }
@@ -112,6 +112,7 @@ pub(crate) fn end_terms(state: &mut State, now: Timestamp) {
         let standing = state.relays.get_mut(relay.as_str()).and_then(Record::standing_if_any);
         let Some(standing) = standing else { continue };
         standing.lifted_until = standing.lifted_until.filter(|until| seconds(now) < *until);
+        standing.lifted_here = standing.lifted_here.filter(|(until, _)| seconds(now) < *until);
         standing.probation = standing.probation.filter(|p| p.lasts(seconds(now)));
         standing.approved = standing.approved.take().filter(|a| seconds(now) < a.until);
     }

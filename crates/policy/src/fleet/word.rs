@@ -29,7 +29,7 @@ type Word = (Says, u32);
 pub(super) fn reconcile(state: &State, fleet: &Fleet, now: Timestamp, outcome: &mut Outcome) {
     let second = seconds(now);
     let has_a_say = |record: &Record| {
-        record.waits().is_some() || record.is_lifted_here() || record.life().is_some()
+        record.waits().is_some() || record.lifted_here(now).is_some() || record.life().is_some()
     };
     let own = state.relays.iter().filter(|(_, record)| has_a_say(record)).map(|(name, _)| name);
     let relays: BTreeSet<&str> = own.chain(state.ballot.relays()).collect();
@@ -63,9 +63,8 @@ fn word(state: &State, fleet: &Fleet, relay: &Relay<'_>, now: Timestamp) -> Opti
 
 /// An operator's word.
 fn lifted(record: &Record, now: Timestamp) -> Option<Word> {
-    let until = record.lifted_until().filter(|_| record.is_lifted_here() && record.is_lifted(now));
-    let seen = seconds(now).saturating_sub(record.lifted_at());
-    until.map(|until| (Says::Lifted { until }, seen))
+    let (until, at) = record.lifted_here(now)?;
+    Some((Says::Lifted { until }, seconds(now).saturating_sub(at)))
 }
 
 /// What speaks against the entry that another MTA wants.

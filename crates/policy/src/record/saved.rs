@@ -50,8 +50,8 @@ pub struct Saved {
     probation: Option<Probation>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waits: Option<Box<SavedWaits>>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    lifted_here: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lifted_here: Option<(u32, u32)>,
     last_seen: u32,
 }
 
@@ -97,7 +97,7 @@ impl Record {
             life: self.life().cloned().map(Box::new),
             probation: self.standing.as_ref().and_then(|standing| standing.probation),
             waits: self.waits().map(|waits| Box::new(waits.save())),
-            lifted_here: self.is_lifted_here(),
+            lifted_here: self.standing.as_ref().and_then(|standing| standing.lifted_here),
             last_seen: self.last_seen,
         }
     }

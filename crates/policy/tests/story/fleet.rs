@@ -51,6 +51,10 @@ pub(crate) struct Fleet {
     pub(crate) minute: i64,
     /// Entries that were ever written, with who did.
     pub(crate) written: Vec<String>,
+    /// When a row of the MTA that lived last named the key as needed.
+    named: BTreeMap<(String, Tagged), i64>,
+    /// Entries that fewer than two MTAs wanted when they were written.
+    pub(crate) unwanted: Vec<String>,
 }
 
 pub(crate) fn rules(me: usize) -> Rules {
@@ -84,8 +88,14 @@ impl Fleet {
             }
         };
         let mtas = (0..count).map(mta).collect();
-        let mut fleet =
-            Self { mtas, directory: Directory::default(), minute: 0, written: Vec::new() };
+        let mut fleet = Self {
+            mtas,
+            directory: Directory::default(),
+            minute: 0,
+            written: vec![],
+            named: BTreeMap::new(),
+            unwanted: vec![],
+        };
         fleet.pass(5);
         fleet
     }
@@ -123,6 +133,7 @@ impl Fleet {
         let end = self.minute + minutes;
         while self.minute < end {
             self.minute += 5;
+            self.note_named();
             for mta in 0..self.mtas.len() {
                 self.mtas[mta].story.minute = self.minute;
                 self.at(mta, |story| story.input(Input::Tick));
@@ -171,7 +182,11 @@ impl Fleet {
         let look = Look { ours: seen.entries.clone(), block: true, ..Look::default() };
         self.at(mta, |story| story.input(Input::Map(MapState::Loaded(look))));
         self.at(mta, |story| {
-            story.input(Input::Request(Request::Resume)).input(Input::Request(Request::Arm))
+            story.input(Input::Request(Request::Resume));
+            match story.dry_run {
+                true => story,
+                false => story.input(Input::Request(Request::Arm)),
+            }
         })
     }
 
@@ -194,19 +209,42 @@ impl Fleet {
                         !keys.contains(&entry.tagged()) && !edit.remove.contains(&entry.tagged())
                     });
                     entries.extend(edit.add.iter().cloned());
+                    for key in &keys {
+                        self.check(key);
+                    }
                     if !keys.is_empty() {
                         self.written.push(format!("{} {}", name(mta), list(&keys)));
                     }
                 }
-                story.answer_edit(edit);
+                self.mtas[mta].story.answer_edit(edit);
             } else if !story.votes.is_empty() {
                 let vote = story.votes.remove(0);
-                assert!(!story.dry_run, "{vote:?}");
+                let says = matches!(vote, Effect::Vote(_));
+                assert!(!says || !story.dry_run, "dry run says nothing, and takes back: {vote:?}");
                 if !*cut_off {
                     self.write(mta, vote);
                 }
             } else {
                 return;
+            }
+        }
+    }
+
+    /// Two MTAs at least have just said that it is needed: within the time that a look counts, and a replica lags.
+    fn check(&mut self, key: &Tagged) {
+        self.note_named();
+        let lately =
+            |((_, named), at): &(&(String, Tagged), &i64)| named == key && self.minute - **at <= 15;
+        if self.named.iter().filter(lately).count() < 2 {
+            self.unwanted.push(format!("{key} at minute {}", self.minute));
+        }
+    }
+
+    fn note_named(&mut self) {
+        for vote in self.living(&self.directory) {
+            let Says::Broken { keys } = vote.says else { continue };
+            for key in keys {
+                self.named.insert((vote.mta.to_string(), key), self.minute);
             }
         }
     }
@@ -250,9 +288,10 @@ impl Fleet {
         self.at(mta, |story| story.input(Input::Request(Request::Halt(halt))))
     }
 
-    /// What the MTA says of the relay in the directory; empty if it says nothing.
+    /// What the MTA says of the relay in the directory, in a row that lives; empty if it says nothing.
     pub(crate) fn says(&self, mta: usize) -> String {
-        match self.directory.rows.get(&(name(mta), MX.to_owned())).map(|row| &row.says) {
+        let row = self.directory.rows.get(&(name(mta), MX.to_owned()));
+        match row.filter(|row| self.minute - row.at < 60).map(|row| &row.says) {
             None => String::new(),
             Some(Says::Broken { keys }) => format!("broken {}", list(keys)),
             Some(Says::Mended { keys }) => format!("mended {}", list(keys)),
