@@ -46,8 +46,8 @@ use crate::step::Outcome;
 /// How this MTA takes part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fleet {
-    /// The name of this MTA, in lower case; no other of the fleet has it.
-    pub me: Box<str>,
+    /// In lower case, as names in rows are compared.
+    me: Box<str>,
     /// How many MTAs must agree.
     pub quorum: NonZeroU16,
     /// How long a row counts after it was written. It is written again after half of that.
@@ -58,7 +58,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// With the quorum that holds unless the config says otherwise.
+    /// With the quorum that holds unless the config says otherwise. `me`: the name of this MTA, that no other of the fleet has.
     pub fn new(me: &str) -> Self {
         Self {
             me: me.to_ascii_lowercase().into(),

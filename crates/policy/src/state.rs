@@ -114,7 +114,9 @@ impl State {
     ) -> Self {
         let mut state = Self::new(rules);
         state.relays.track();
+        let alone = state.rules.fleet.is_none();
         for (relay, saved) in relays {
+            let saved = if alone { saved.alone() } else { saved };
             *state.relays.get_or_insert_with(&relay, Record::default) = Record::load(saved);
         }
         state.relays.forget_changes_but_drops();

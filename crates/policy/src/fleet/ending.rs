@@ -140,9 +140,10 @@ fn probe_too(state: &mut State, fleet: &Fleet, relay: &Relay<'_>, now: Timestamp
     let is_news = state.ballot.others(fleet, relay.as_str(), second).any(|row| {
         matches!(row.says, Says::Mended { .. }) && second.saturating_sub(row.seen) > probed
     });
-    if is_news && life.next > second.saturating_add(3600) {
-        if let Some(life) = state.relays.get_mut(relay.as_str()).and_then(Record::life_mut) {
-            life.soon(second);
-        }
+    if is_news
+        && life.next > second.saturating_add(3600)
+        && let Some(life) = state.relays.get_mut(relay.as_str()).and_then(Record::life_mut)
+    {
+        life.soon(second);
     }
 }

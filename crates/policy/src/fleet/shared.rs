@@ -19,7 +19,7 @@ use super::{Fleet, Says};
 use crate::candidate::relays;
 use crate::input::{Change, Ending, Look};
 use crate::map::{close, in_force, lift, take_out};
-use crate::moment::{moment, seconds};
+use crate::moment::seconds;
 use crate::record::{Record, Work};
 use crate::state::State;
 use crate::step::Outcome;
@@ -32,7 +32,8 @@ const TERM: u32 = 3600;
 
 /// Whether a look is believed about the relay: we have not changed its entries just before.
 pub(crate) fn is_settled(record: &Record, now: Timestamp) -> bool {
-    seconds(now) >= record.touched().saturating_add(LAG)
+    // A clock that was set back must not put it off.
+    seconds(now).abs_diff(record.touched()) >= LAG
 }
 
 /// These entries are gone, and we did not take them out.
@@ -94,7 +95,13 @@ fn join(
     if record.is_lifted(now) {
         return take_out(state, relay, keys, outcome);
     }
+    // sendmail is asked about it only where mail waits for it: each proof is a process, and a new MTA meets all entries.
+    let waiting = record.queue().is_some();
+    let before = outcome.effects.len();
     in_force(record, &state.rules, relay.clone(), keys, Change::Joined, now, outcome);
+    if !waiting {
+        outcome.effects.truncate(before);
+    }
     if record.uncovered().is_empty() && matches!(record.work(), Work::Asking(_) | Work::Held(_)) {
         record.standing().work = Work::Idle;
     }
@@ -114,7 +121,7 @@ fn keep_time(
     let until = record.active().iter().filter_map(|key| ends.get(key)).max().copied();
     let editing = matches!(record.work(), Work::Editing { .. });
     let Some(until) = until.filter(|until| *until != before && !editing) else { return };
-    let is_term = until > before.saturating_add(TERM);
+    let is_term = before <= seconds(now) && until > before.saturating_add(TERM);
     if !is_settled(record, now) && until < before {
         return; // As it was before we renewed it.
     }
@@ -129,9 +136,7 @@ fn keep_time(
     if matches!(record.work(), Work::Renewing(_) | Work::Held(_)) {
         (record.standing().work, record.standing().told) = (Work::Idle, None);
     }
-    if moment(before) <= now {
-        outcome.changes.push(Change::Renewed(relay, keys, until));
-    }
+    outcome.changes.push(Change::Renewed(relay, keys, until));
 }
 
 /// What was to be taken out is not there any more, whoever did it.

@@ -65,6 +65,11 @@ impl Saved {
         self.last_seen.into()
     }
 
+    /// Of an MTA that is in no fleet any more: there is nobody to wait for.
+    pub(crate) fn alone(self) -> Self {
+        Self { waits: None, ..self }
+    }
+
     /// Whether the record must be kept however old: an entry is in force, proposed, on its way in or out, was lifted, waits for
     /// the fleet, or is approved.
     pub fn stays(&self) -> bool {
