@@ -263,6 +263,14 @@ pub(crate) fn off_limits(state: &State, relay: &Relay<'_>, now: Timestamp) -> Op
     case.first([words::never, words::own_host], |_| true)
 }
 
+/// The hold that speaks, for certain and not for this MTA alone, against an entry that others want: what was said by our
+/// operator, what is required of TLS, and sendmail's own warning of DANE.
+pub(crate) fn forbids(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<Hold> {
+    let case = Case { state, relay, asked: &Asked::default(), now };
+    let rules = [words::never, words::own_host, words::tls_rcpt, words::tls_srv, promises::dane];
+    case.first(rules, |hold| !hold.is_unknown())
+}
+
 /// The hold with which mail would bounce or be stuck all the same, if there is one: for entries that are in force.
 pub(crate) fn requires_tls(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<Hold> {
     let requires = |hold: &Hold| matches!(hold, Hold::TlsRcpt { .. } | Hold::TlsSrv(_));

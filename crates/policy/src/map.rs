@@ -367,6 +367,9 @@ fn compare(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outcome
     for relay in relays(state, ours_to_be) {
         let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
         let standing = record.standing();
+        if shared {
+            standing.wiped.clear(); // From a map of its own, before it joined.
+        }
         let known = [&standing.active[..], &standing.wiped[..]].concat();
         let (replaced, rest): (Vec<Tagged>, Vec<Tagged>) =
             known.into_iter().partition(|key| look.admins.exact(key).is_some());
@@ -426,7 +429,8 @@ pub(crate) fn lift(
 
 /// Puts back what others wiped away without meaning us, not more often than the rules allow.
 pub(crate) fn put_back(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
-    if state.is_halted() || !state.may_put_back(now) {
+    // A directory is wiped by nobody but an operator.
+    if state.is_halted() || !state.may_put_back(now) || state.rules.fleet.is_some() {
         return;
     }
     let waits = |record: &Record| {

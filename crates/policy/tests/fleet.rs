@@ -112,7 +112,13 @@ mod an_entry_is_made {
     #[test]
     fn not_before_the_others_could_object() {
         let mut fleet = Fleet::new(3);
-        fleet.fails(&[0]).at(2, |story| story.success(MX)).fails(&[1]);
+        fleet.at(2, |story| story.success(MX)).fails(&[0]);
+        fleet.at(1, |story| story.stuck(MX, KEY)).pass(15);
+        fleet.at(1, |story| story.stuck(MX, KEY)).pass(15);
+        fleet.at(1, |story| story.stuck(MX, KEY)).look(1).look(0).look(1).look(0);
+        assert_eq!((fleet.says(0), fleet.says(1)), ("broken 192.0.2.1".into(), fleet.says(0)));
+        assert_eq!(fleet.entries(), "");
+        fleet.pass(15);
         assert_eq!((fleet.entries(), fleet.says(2)), (String::new(), "works".into()));
     }
 
@@ -227,6 +233,29 @@ mod another_mta_objects {
         let rules = Rules { never: NeverList(vec![MX.parse().unwrap()]), ..rules(2) };
         fleet.mtas[2].story.state.set_rules(rules);
         fleet.fails(&[0, 1]).pass(15);
+        assert_eq!((fleet.says(2), fleet.entries()), ("forbids".into(), String::new()));
+    }
+
+    /// Mail to whom it requires TLS would bounce, with an entry for an address that it reaches too.
+    #[test]
+    fn if_its_mail_to_another_relay_there_would_bounce() {
+        let mut fleet = Fleet::new(3);
+        fleet.admins = "TLS_Rcpt:secret.example\tVERIFY\n";
+        fleet.mtas.iter_mut().for_each(|mta| mta.story.to = vec!["u@example.com"]);
+        fleet.at(2, |story| {
+            story.to = vec!["u@secret.example"];
+            story.stuck("other.example.net", KEY)
+        });
+        fleet.fails(&[0, 1]).pass(15);
+        assert_eq!((fleet.says(2), fleet.entries()), ("forbids".into(), String::new()));
+    }
+
+    #[test]
+    fn if_its_sendmail_has_warned_of_dane() {
+        let mut fleet = active();
+        fleet.at(2, |story| story.dane_warning(MX)).kill(2);
+        assert_eq!(fleet.entries(), "", "it goes at once, and for all");
+        fleet.pass(10).fails(&[0, 1]).pass(15);
         assert_eq!((fleet.says(2), fleet.entries()), ("forbids".into(), String::new()));
     }
 
@@ -427,7 +456,7 @@ mod a_member_in_dry_run {
     fn ends_nothing_and_tells_nothing_twice() {
         let mut fleet = active();
         fleet.dry_run(2).at(2, |story| {
-            story.to = vec!["example.com"];
+            story.to = vec!["u@example.com"];
             story
         });
         finds(&mut fleet, ["broken", "broken", "good"]);
@@ -444,28 +473,26 @@ mod a_lagging_replica {
     #[test]
     fn is_not_believed_just_after_an_entry_was_made() {
         let mut fleet = Fleet::new(3);
-        fleet.fails(&[0, 1]);
-        let before = fleet.directory.clone();
-        fleet.mtas[0].replica = Some(before);
-        fleet.pass(10);
-        assert_eq!(fleet.entries(), KEY);
-        fleet.mtas[0].replica = None;
-        fleet.hours(1);
-        for mta in 0..3 {
-            let over = fleet.decided(mta).iter().any(|told| told.starts_with("over"));
-            assert!(!over, "mx{}", mta + 1);
-        }
+        fleet.fails(&[0, 1]).mtas[1].dead = true;
+        fleet.mtas[0].replica = Some(fleet.directory.clone());
+        fleet.pass(5);
+        assert_eq!(fleet.written, ["mx1 192.0.2.1"]);
+        fleet.look(0).look(0).mtas[0].replica = None;
+        fleet.pass(15);
+        let over = fleet.decided(0).iter().any(|told| told.starts_with("over"));
+        assert!(!over && fleet.active()[0] == KEY);
     }
 
     #[test]
     fn brings_nothing_back_that_was_taken_out() {
         let mut fleet = active();
         fleet.mtas[0].replica = Some(fleet.directory.clone());
-        fleet.lift(0).look(0).look(0);
+        fleet.halt(0, HaltKind::Disarmed).look(0).look(0);
         fleet.mtas[0].replica = None;
         fleet.hours(1);
         assert_eq!((fleet.entries(), fleet.active()), (String::new(), vec![String::new(); 3]));
-        assert_eq!(fleet.decided(0), ["lifted mx.example.org: 192.0.2.1 for 30 days"]);
+        let told = fleet.decided(0);
+        assert_eq!(told, ["disarmed by ann", "over mx.example.org: 192.0.2.1: Disarmed"]);
     }
 }
 

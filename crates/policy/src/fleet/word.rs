@@ -8,14 +8,15 @@
 //! nothing that takes part in a decision. What objects stays: it only keeps TLS on.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use access::remedy::Tagged;
 use jiff::Timestamp;
 use maillog::relay::Relay;
 
 use super::{Fleet, Says, Vote};
-use crate::guard::{off_limits, requires_tls};
-use crate::hold::Hold;
+use crate::candidate::relays;
+use crate::guard;
 use crate::input::Effect;
 use crate::moment::{seconds, seconds_of};
 use crate::record::Record;
@@ -79,7 +80,7 @@ fn objects(state: &State, fleet: &Fleet, relay: &Relay<'_>, now: Timestamp) -> O
     if keys.is_empty() {
         return None;
     }
-    if forbids(state, relay, now) {
+    if forbids(state, relay, &keys, now) {
         return Some((Says::Forbids, 0));
     }
     let worked = works(state, relay, &keys)?;
@@ -87,14 +88,22 @@ fn objects(state: &State, fleet: &Fleet, relay: &Relay<'_>, now: Timestamp) -> O
     (seen <= seconds_of(state.rules.window)).then_some((Says::Works, seen))
 }
 
-/// Whether a guard of ours speaks with which mail would bounce, or a promise be broken. What is only unknown does not: an MTA
-/// that cannot ask says nothing.
-fn forbids(state: &State, relay: &Relay<'_>, now: Timestamp) -> bool {
+/// Whether a guard of ours speaks for what was promised or required, of this relay or of another at an address that an entry
+/// would act on. What is only unknown does not: an MTA that cannot ask says nothing.
+fn forbids(state: &State, relay: &Relay<'_>, keys: &[&Tagged], now: Timestamp) -> bool {
     let held = state.record(relay.as_str()).and_then(Record::hold);
-    let certain = |hold: &Hold| !hold.is_unknown();
-    held.is_some_and(|hold| hold.is_for_others() && certain(hold))
-        || off_limits(state, relay, now).as_ref().is_some_and(certain)
-        || requires_tls(state, relay, now).is_some()
+    if held.is_some_and(|hold| hold.is_for_others() && !hold.is_unknown())
+        || guard::forbids(state, relay, now).is_some()
+    {
+        return true;
+    }
+    let addresses: Vec<IpAddr> = keys.iter().filter_map(|key| key.address()).collect();
+    let there = |record: &Record| {
+        let mut known = record.evidence.addresses().into_iter();
+        known.any(|address| addresses.contains(&address.to_canonical()))
+    };
+    let others = relays(state, |record| !addresses.is_empty() && there(record));
+    others.iter().any(|other| guard::forbids(state, other, now).is_some())
 }
 
 /// When TLS last worked with the relay, or at an address that an entry would act on; none if it has failed here since.

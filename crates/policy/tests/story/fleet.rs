@@ -49,6 +49,8 @@ pub(crate) struct Fleet {
     pub(crate) mtas: Vec<Mta>,
     pub(crate) directory: Directory,
     pub(crate) minute: i64,
+    /// The admin's own lines.
+    pub(crate) admins: &'static str,
     /// Entries that were ever written, with who did.
     pub(crate) written: Vec<String>,
     /// When a row of the MTA that lived last named the key as needed.
@@ -92,6 +94,7 @@ impl Fleet {
             mtas,
             directory: Directory::default(),
             minute: 0,
+            admins: "",
             written: vec![],
             named: BTreeMap::new(),
             unwanted: vec![],
@@ -153,13 +156,19 @@ impl Fleet {
             return self;
         }
         let seen = self.mtas[mta].replica.as_ref().unwrap_or(&self.directory);
-        let look = Look { ours: seen.entries.clone(), block: true, ..Look::default() };
-        let votes = self.living(seen);
+        let look = self.found(seen);
+        let votes = self.votes(seen);
         self.at(mta, |story| story.input(Input::Map(MapState::Seen(look))));
         self.at(mta, |story| story.input(Input::Votes(votes)))
     }
 
-    fn living(&self, seen: &Directory) -> Vec<Vote> {
+    fn found(&self, seen: &Directory) -> Look {
+        let admins = super::admin(self.admins);
+        Look { ours: seen.entries.clone(), block: true, rest_changed: false, admins }
+    }
+
+    /// All rows, dead ones too: a directory may be slow to drop them.
+    fn votes(&self, seen: &Directory) -> Vec<Vote> {
         let rows = seen.rows.iter().map(|((mta, relay), row)| Vote {
             mta: mta.as_str().into(),
             relay: Relay::parse(relay.as_bytes()).unwrap().into_owned(),
@@ -167,7 +176,7 @@ impl Fleet {
             seen: row.seen,
             age: u32::try_from((self.minute - row.at) * 60).unwrap(),
         });
-        rows.filter(|vote| vote.age < 3600).collect()
+        rows.collect()
     }
 
     /// The process is killed, and the next one starts with the ledger: what was to be done and was not is lost.
@@ -179,7 +188,7 @@ impl Fleet {
         story.probing.clear();
         story.state = super::reload(&story.state);
         let seen = self.mtas[mta].replica.as_ref().unwrap_or(&self.directory);
-        let look = Look { ours: seen.entries.clone(), block: true, ..Look::default() };
+        let look = self.found(seen);
         self.at(mta, |story| story.input(Input::Map(MapState::Loaded(look))));
         self.at(mta, |story| {
             story.input(Input::Request(Request::Resume));
@@ -241,9 +250,9 @@ impl Fleet {
     }
 
     fn note_named(&mut self) {
-        for vote in self.living(&self.directory) {
+        for vote in self.votes(&self.directory) {
             let Says::Broken { keys } = vote.says else { continue };
-            for key in keys {
+            for key in keys.into_iter().filter(|_| vote.age < 3600) {
                 self.named.insert((vote.mta.to_string(), key), self.minute);
             }
         }

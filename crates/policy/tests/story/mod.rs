@@ -138,6 +138,11 @@ impl Story {
         self.event(What::Success(Success { relay, version: "TLSv1.3".into(), verify: "OK".into() }))
     }
 
+    /// sendmail warns that DANE is configured for it.
+    pub(crate) fn dane_warning(&mut self, relay: &str) -> &mut Self {
+        self.event(What::DaneWarning(Relay::parse(relay.as_bytes()).unwrap()))
+    }
+
     /// sendmail uses its entry.
     pub(crate) fn uses(&mut self, relay: &str) -> &mut Self {
         let relay = Relay::parse(relay.as_bytes()).unwrap();
