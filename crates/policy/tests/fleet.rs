@@ -322,7 +322,7 @@ mod an_entry_ends {
     fn with_its_time_unless_two_find_it_broken_then() {
         let mut fleet = active();
         finds(&mut fleet, ["broken", "unreached", "unreached"]);
-        used(&mut fleet, 29);
+        used(&mut fleet, 4);
         assert_eq!(fleet.active(), [KEY; 3]);
         used(&mut fleet, 2);
         assert_eq!(fleet.entries(), "");
@@ -334,7 +334,7 @@ mod an_entry_ends {
     fn not_while_two_find_it_broken_at_the_end_of_its_time() {
         let mut fleet = active();
         finds(&mut fleet, ["broken", "broken", "unreached"]);
-        used(&mut fleet, 31);
+        used(&mut fleet, 6);
         assert_eq!(fleet.active(), [KEY; 3]);
         let ends: Vec<u32> =
             (0..3).map(|mta| fleet.state(mta).record(MX).unwrap().life().unwrap().until).collect();
@@ -342,8 +342,8 @@ mod an_entry_ends {
         for mta in 0..3 {
             let told = fleet.decided(mta);
             let renewed = |told: &String| {
-                told == "renewed mx.example.org: 192.0.2.1 for 30 days"
-                    || told == "renewed mx.example.org: 192.0.2.1 for 29 days"
+                told == "renewed mx.example.org: 192.0.2.1 for 5 days"
+                    || told == "renewed mx.example.org: 192.0.2.1 for 4 days"
             };
             assert_eq!(told.iter().filter(|told| renewed(told)).count(), 1, "{told:?}");
         }
@@ -352,18 +352,18 @@ mod an_entry_ends {
 
     #[test]
     fn not_for_want_of_use_by_two_of_them() {
-        let unused_after = jiff::SignedDuration::from_hours(5 * DAY);
+        let unused_after = jiff::SignedDuration::from_hours(2 * DAY);
         let mut fleet =
             Fleet::with(3, |rules| Rules { life: Life { unused_after, ..rules.life }, ..rules });
         fleet.fails(&[0, 1]).pass(15);
-        for _ in 0..7 {
+        for _ in 0..3 {
             fleet.at(0, |story| story.uses(MX)).hours(DAY);
         }
         assert_eq!(fleet.active(), [KEY; 3]);
         // Nobody renews what nobody uses. It goes a week after its time, for one of them might have.
-        fleet.hours(27 * DAY);
+        fleet.hours(8 * DAY);
         assert_eq!(fleet.active(), [KEY; 3]);
-        fleet.hours(4 * DAY);
+        fleet.hours(2 * DAY);
         assert_eq!(fleet.entries(), "");
     }
 
@@ -405,9 +405,9 @@ mod an_operator_lifts {
         fleet.mtas[1].dead = true;
         fleet.hours(2).kill(0).kill(2);
         assert_eq!(fleet.directory.rows.len(), 1, "its row is dead");
-        goes_on_failing(&mut fleet, &[0, 2], 28 * DAY);
-        assert_eq!(fleet.entries(), "");
         goes_on_failing(&mut fleet, &[0, 2], 4 * DAY);
+        assert_eq!(fleet.entries(), "");
+        goes_on_failing(&mut fleet, &[0, 2], 2 * DAY);
         assert_eq!(fleet.entries(), KEY);
     }
 
@@ -460,10 +460,10 @@ mod a_member_in_dry_run {
             story
         });
         finds(&mut fleet, ["broken", "broken", "good"]);
-        fleet.hours(5 * DAY).lift(2).hours(2);
+        fleet.hours(4 * DAY).lift(2).hours(2);
         assert_eq!((fleet.entries(), fleet.says(2)), (KEY.into(), String::new()));
         let told = fleet.decided(2);
-        assert_eq!(told, ["lifted mx.example.org: 192.0.2.1 for 30 days"]);
+        assert_eq!(told, ["lifted mx.example.org: 192.0.2.1 for 5 days"]);
     }
 }
 

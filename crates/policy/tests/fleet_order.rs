@@ -90,7 +90,7 @@ impl World {
                 fleet.kill(mta);
             }
             Turn::Lift(mta) if alive(mta) => {
-                self.lifted[mta] = fleet.minute + 30 * 24 * 60;
+                self.lifted[mta] = fleet.minute + 5 * 24 * 60;
                 fleet.lift(mta);
             }
             Turn::Approve(mta) if alive(mta) => {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use access::managed::Managed;
 use access::remedy::Tagged;
+use jiff::SignedDuration;
 use maillog::relay::Relay;
 use policy::approval::Approval;
 use policy::fleet::{self, Says, Vote};
 use policy::halt::{Halt, HaltKind};
 use policy::input::{Effect, Input, Look, MapState, Request};
-use policy::rules::{Guards, Rules};
+use policy::rules::{Guards, Life, Rules};
 use policy::state::State;
 
 use super::{MX, Story, list};
@@ -59,10 +60,14 @@ pub(crate) struct Fleet {
     pub(crate) unwanted: Vec<String>,
 }
 
+/// How long an entry stands, and a lifting: five days, for time passes slowly here.
+const TERM: SignedDuration = SignedDuration::from_hours(5 * 24);
+
 pub(crate) fn rules(me: usize) -> Rules {
     let guards = Guards { max_per_hour: 0, ..Guards::default() };
     let fleet = Some(fleet::Fleet::new(&name(me)));
-    Rules { fleet, guards, probe: false, ..Rules::default() }
+    let life = Life { ttl: TERM, ..Life::default() };
+    Rules { fleet, guards, life, hold_off: TERM, probe: false, ..Rules::default() }
 }
 
 pub(crate) fn name(mta: usize) -> String {
