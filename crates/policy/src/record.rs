@@ -310,7 +310,6 @@ impl Record {
         }
         let Some(standing) = &mut self.standing else { return };
         standing.probes = None;
-        standing.waits = standing.waits.take().filter(|_| !self.evidence.is_empty());
         if matches!(standing.work, Work::Asking(_) | Work::Held(Hold::OwnFault(_))) {
             (standing.work, standing.told) = (Work::Idle, None);
         }

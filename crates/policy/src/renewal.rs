@@ -91,9 +91,7 @@ fn against(
 ) {
     let may_pass = hold.is_unknown() || matches!(hold, Hold::OwnFault(_));
     let life = state.record(relay.as_str()).and_then(|record| record.life());
-    // In a fleet another one may renew them. If none does they go, but not for what we alone cannot know.
-    let grace = if state.rules.fleet.is_some() { u32::MAX } else { GRACE };
-    if may_pass && life.is_some_and(|life| !life.is_overdue(grace, seconds(now))) {
+    if may_pass && life.is_some_and(|life| !life.is_overdue(GRACE, seconds(now))) {
         return hold_back(state, relay, hold, now, outcome);
     }
     withdraw(state, relay, hold, now, outcome);

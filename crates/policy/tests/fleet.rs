@@ -10,8 +10,10 @@ use maillog::relay::Relay;
 use policy::fleet;
 use policy::guard::{Guard, Says, judge};
 use policy::halt::HaltKind;
-use policy::input::{Input, Request};
+use policy::host::Host;
+use policy::input::{Input, Proof, Request};
 use policy::never::NeverList;
+use policy::remedy::RelayRemedy;
 use policy::rules::{Life, Receiving, Rules};
 use policy::state::State;
 use story::fleet::{Fleet, rules};
@@ -24,7 +26,7 @@ const WAITS: &str = "held mx.example.org: 2 MTAs of the fleet must say that Try_
 /// Three MTAs, and an entry that the first two wanted.
 fn active() -> Fleet {
     let mut fleet = Fleet::new(3);
-    fleet.fails(&[0, 1]).pass(15);
+    fleet.fails(&[0, 1]).pass(30);
     assert_eq!(fleet.active(), [KEY; 3]);
     fleet.forget();
     fleet
@@ -34,6 +36,12 @@ fn finds(fleet: &mut Fleet, found: [&'static str; 3]) {
     for (mta, found) in fleet.mtas.iter_mut().zip(found) {
         mta.finds = found;
     }
+}
+
+/// The operator of one MTA puts the relay on its never-list.
+fn never(fleet: &mut Fleet, mta: usize) {
+    let never = NeverList(vec![MX.parse().unwrap()]);
+    fleet.mtas[mta].story.state.set_rules(Rules { never, ..rules(mta) });
 }
 
 /// One stuck attempt every two hours at each of these.
@@ -70,6 +78,7 @@ mod an_entry_is_made {
     fn never_for_one_alone() {
         let mut fleet = Fleet::new(3);
         fleet.fails(&[0]).approve(0);
+        assert!(fleet.decided(0).contains(&"approved mx.example.org: ann".to_owned()));
         goes_on_failing(&mut fleet, &[0], 3 * DAY).approve(0);
         goes_on_failing(&mut fleet, &[0], 3 * DAY);
         assert_eq!((fleet.entries(), fleet.written.len()), (String::new(), 0));
@@ -86,7 +95,7 @@ mod an_entry_is_made {
             rules
         };
         let mut fleet = Fleet::with(3, one);
-        fleet.fails(&[0]).pass(15);
+        fleet.fails(&[0]).pass(30);
         assert_eq!(fleet.active(), [KEY; 3]);
     }
 
@@ -96,9 +105,9 @@ mod an_entry_is_made {
         for _ in 0..3 {
             fleet.at(0, |story| story.stuck(MX, "192.0.2.1").stuck(MX, "192.0.2.2"));
             fleet.at(1, |story| story.stuck(MX, "192.0.2.2").stuck(MX, "192.0.2.3"));
-            fleet.pass(15);
+            fleet.pass(30);
         }
-        fleet.pass(15);
+        fleet.pass(30);
         assert_eq!(fleet.entries(), "192.0.2.2");
         assert_eq!(
             (fleet.says(0), fleet.says(1)),
@@ -112,14 +121,41 @@ mod an_entry_is_made {
     #[test]
     fn not_before_the_others_could_object() {
         let mut fleet = Fleet::new(3);
-        fleet.at(2, |story| story.success(MX)).fails(&[0]);
-        fleet.at(1, |story| story.stuck(MX, KEY)).pass(15);
-        fleet.at(1, |story| story.stuck(MX, KEY)).pass(15);
-        fleet.at(1, |story| story.stuck(MX, KEY)).look(1).look(0).look(1).look(0);
+        fleet.at(2, |story| story.success(MX));
+        for _ in 0..3 {
+            fleet.pass(30);
+            fleet.at(0, |story| story.stuck(MX, KEY)).at(1, |story| story.stuck(MX, KEY));
+        }
+        fleet.look(0).look(1).look(0).look(1);
         assert_eq!((fleet.says(0), fleet.says(1)), ("broken 192.0.2.1".into(), fleet.says(0)));
         assert_eq!(fleet.entries(), "");
-        fleet.pass(15);
+        fleet.pass(30);
         assert_eq!((fleet.entries(), fleet.says(2)), (String::new(), "works".into()));
+    }
+
+    /// What it has said it takes back.
+    #[test]
+    fn not_with_one_whose_guard_speaks_by_now() {
+        let mut fleet = Fleet::new(3);
+        fleet.fails(&[0]);
+        never(&mut fleet, 0);
+        fleet.at(0, |story| story.stuck(MX, KEY)).pass(5);
+        assert_eq!(fleet.says(0), "");
+    }
+
+    /// Nor does one that had agreed before go on by what it saw then.
+    #[test]
+    fn not_by_a_look_that_is_not_fresh() {
+        let mut fleet = Fleet::new(3);
+        fleet.fails(&[0]);
+        for _ in 0..3 {
+            fleet.pass(15).at(1, |story| story.stuck(MX, KEY));
+        }
+        fleet.look(1).mtas[0].dead = true;
+        fleet.look(1).mtas[1].cut_off = true;
+        fleet.pass(15).at(1, |story| story.stuck(MX, KEY));
+        let hold = fleet.state(1).record(MX).unwrap().hold().unwrap();
+        assert_eq!(hold.guard(), Some(Guard::Fleet), "{hold}");
     }
 
     #[test]
@@ -130,7 +166,7 @@ mod an_entry_is_made {
         assert_eq!(fleet.entries(), "");
         assert_eq!(fleet.says(1), "broken 192.0.2.1");
         // While it lives the row is written again and again.
-        fleet.fails(&[2]).pass(15);
+        fleet.fails(&[2]).pass(30);
         assert_eq!(fleet.entries(), KEY);
     }
 
@@ -140,9 +176,9 @@ mod an_entry_is_made {
             let mut fleet = Fleet::new(3);
             fleet.fails(&[0]).halt(0, kind).pass(5);
             assert_eq!(fleet.says(0), "", "{kind:?}");
-            fleet.fails(&[1]).pass(15);
+            fleet.fails(&[1]).pass(30);
             assert_eq!(fleet.entries(), "");
-            fleet.at(0, |story| story.input(Input::Request(Request::GoOn))).pass(15);
+            fleet.at(0, |story| story.input(Input::Request(Request::GoOn))).pass(30);
             assert_eq!(fleet.active(), [KEY; 3]);
         }
     }
@@ -155,17 +191,17 @@ mod an_entry_is_made {
             fleet.at(0, |story| story.stuck(&format!("mx{relay}.example.net"), "192.0.2.9"));
         }
         assert_eq!(fleet.state(0).alarms().len(), 1);
-        fleet.pass(5).fails(&[1]).pass(15);
-        assert_eq!((fleet.says(0), fleet.entries()), (String::new(), String::new()));
+        assert_eq!(fleet.pass(5).says(0), "");
+        assert_eq!(fleet.fails(&[1]).pass(30).entries(), "");
     }
 
     #[test]
     fn by_an_approval_that_is_one_vote() {
         let mut fleet = Fleet::new(3);
         fleet.at(1, |story| story.success(MX)).hours(DAY + 1);
-        fleet.fails(&[0, 1]).pass(15);
+        fleet.fails(&[0, 1]).pass(30);
         assert_eq!(fleet.entries(), "", "TLS with it worked lately on mx2");
-        fleet.approve(1).pass(15);
+        fleet.approve(1).pass(30);
         assert_eq!(fleet.active(), [KEY; 3]);
     }
 
@@ -179,7 +215,7 @@ mod an_entry_is_made {
         assert_eq!((fleet.says(1), fleet.entries()), (String::new(), String::new()));
         // Nothing is forgotten meanwhile.
         fleet.mtas[1].cut_off = false;
-        fleet.pass(15);
+        fleet.pass(30);
         assert_eq!(fleet.active(), [KEY; 3]);
     }
 
@@ -189,7 +225,7 @@ mod an_entry_is_made {
         fleet.fails(&[0]);
         fleet.mtas[0].frozen = true;
         fleet.fails(&[1]).mtas[1].dead = true;
-        fleet.kill(0).pass(15);
+        fleet.kill(0).pass(30);
         assert_eq!(fleet.entries(), KEY);
     }
 }
@@ -200,7 +236,7 @@ mod another_mta_objects {
     #[test]
     fn while_tls_worked_there_within_the_window() {
         let mut fleet = Fleet::new(3);
-        fleet.at(2, |story| story.success(MX)).fails(&[0, 1]).pass(15);
+        fleet.at(2, |story| story.success(MX)).fails(&[0, 1]).pass(30);
         assert_eq!(fleet.says(2), "works");
         let objects = "held mx.example.org: another MTA of the fleet objects: TLS with it worked lately on mx3";
         assert_eq!(fleet.decided(0), [WAITS, objects]);
@@ -213,8 +249,8 @@ mod another_mta_objects {
     #[test]
     fn but_not_once_it_fails_there_too() {
         let mut fleet = Fleet::new(3);
-        fleet.at(2, |story| story.success(MX)).fails(&[0, 1]).pass(15);
-        fleet.at(2, |story| story.stuck(MX, KEY)).pass(15);
+        fleet.at(2, |story| story.success(MX)).fails(&[0, 1]).pass(30);
+        fleet.at(2, |story| story.stuck(MX, KEY)).pass(30);
         assert_eq!((fleet.says(2), fleet.entries()), (String::new(), KEY.into()));
     }
 
@@ -223,16 +259,15 @@ mod another_mta_objects {
     fn if_tls_worked_with_another_relay_at_the_address() {
         let mut fleet = Fleet::new(3);
         let other = "other.example.net";
-        fleet.at(2, |story| story.stuck(other, KEY).success(other)).fails(&[0, 1]).pass(15);
+        fleet.at(2, |story| story.stuck(other, KEY).success(other)).fails(&[0, 1]).pass(30);
         assert_eq!((fleet.says(2), fleet.entries()), ("works".into(), String::new()));
     }
 
     #[test]
     fn if_its_own_operator_wants_none() {
         let mut fleet = Fleet::new(3);
-        let rules = Rules { never: NeverList(vec![MX.parse().unwrap()]), ..rules(2) };
-        fleet.mtas[2].story.state.set_rules(rules);
-        fleet.fails(&[0, 1]).pass(15);
+        never(&mut fleet, 2);
+        fleet.fails(&[0, 1]).pass(30);
         assert_eq!((fleet.says(2), fleet.entries()), ("forbids".into(), String::new()));
     }
 
@@ -246,7 +281,7 @@ mod another_mta_objects {
             story.to = vec!["u@secret.example"];
             story.stuck("other.example.net", KEY)
         });
-        fleet.fails(&[0, 1]).pass(15);
+        fleet.fails(&[0, 1]).pass(30);
         assert_eq!((fleet.says(2), fleet.entries()), ("forbids".into(), String::new()));
     }
 
@@ -255,14 +290,14 @@ mod another_mta_objects {
         let mut fleet = active();
         fleet.at(2, |story| story.dane_warning(MX)).kill(2);
         assert_eq!(fleet.entries(), "", "it goes at once, and for all");
-        fleet.pass(10).fails(&[0, 1]).pass(15);
+        fleet.pass(10).fails(&[0, 1]).pass(30);
         assert_eq!((fleet.says(2), fleet.entries()), ("forbids".into(), String::new()));
     }
 
     #[test]
     fn in_dry_run_it_does_not() {
         let mut fleet = Fleet::new(3);
-        fleet.at(2, |story| story.success(MX)).dry_run(2).fails(&[0, 1]).pass(15);
+        fleet.at(2, |story| story.success(MX)).dry_run(2).fails(&[0, 1]).pass(30);
         assert_eq!((fleet.says(2), fleet.entries()), (String::new(), KEY.into()));
     }
 }
@@ -292,16 +327,12 @@ mod an_entry_ends {
     /// The others need not wait for their own turn.
     #[test]
     fn soon_after_the_first_has_found_it_mended() {
-        let mut fleet = active();
+        let mut fleet = Fleet::new(3);
+        let probe_every = jiff::SignedDuration::from_hours(4 * DAY);
+        let life = Life { probe_every, ..rules(1).life };
+        fleet.mtas[1].story.state.set_rules(Rules { life, ..rules(1) });
+        fleet.fails(&[0, 1]).pass(30).mtas[2].dead = true;
         finds(&mut fleet, ["good"; 3]);
-        fleet.mtas[1].story.state.set_rules(Rules {
-            life: Life {
-                probe_every: jiff::SignedDuration::from_hours(20 * DAY),
-                ..Default::default()
-            },
-            ..rules(1)
-        });
-        fleet.mtas[2].dead = true;
         fleet.hours(30);
         assert_eq!(fleet.entries(), "");
     }
@@ -312,9 +343,9 @@ mod an_entry_ends {
         finds(&mut fleet, ["good"; 3]);
         fleet.hours(3 * DAY);
         assert_eq!(fleet.entries(), "");
-        fleet.at(0, |story| story.stuck(MX, KEY)).pass(15);
+        fleet.at(0, |story| story.stuck(MX, KEY)).pass(30);
         assert_eq!(fleet.entries(), "");
-        fleet.at(2, |story| story.stuck(MX, KEY)).pass(15);
+        fleet.at(2, |story| story.stuck(MX, KEY)).pass(30);
         assert_eq!(fleet.active(), [KEY; 3]);
     }
 
@@ -355,7 +386,7 @@ mod an_entry_ends {
         let unused_after = jiff::SignedDuration::from_hours(2 * DAY);
         let mut fleet =
             Fleet::with(3, |rules| Rules { life: Life { unused_after, ..rules.life }, ..rules });
-        fleet.fails(&[0, 1]).pass(15);
+        fleet.fails(&[0, 1]).pass(30);
         for _ in 0..3 {
             fleet.at(0, |story| story.uses(MX)).hours(DAY);
         }
@@ -372,10 +403,46 @@ mod an_entry_ends {
         let mut fleet = active();
         fleet.halt(0, HaltKind::Disarmed);
         assert_eq!(fleet.entries(), "");
-        fleet.fails(&[1, 2]).pass(15);
+        fleet.fails(&[1, 2]).pass(30);
         assert_eq!(fleet.active(), [KEY; 3], "the others go on without it");
-        fleet.kill(0).pass(15);
+        fleet.kill(0).pass(30);
         assert_eq!(fleet.active(), [KEY; 3]);
+    }
+
+    /// Rows die while nobody reaches the directory. That is no reason to end anything.
+    #[test]
+    fn not_for_want_of_votes_while_the_directory_was_away() {
+        let mut fleet = active();
+        used(&mut fleet, 4);
+        fleet.mtas.iter_mut().for_each(|mta| mta.cut_off = true);
+        used(&mut fleet, 2);
+        for mta in 0..3 {
+            fleet.mtas[mta].cut_off = false;
+            fleet.look(mta).look(mta);
+        }
+        fleet.hours(2);
+        assert_eq!(fleet.active(), [KEY; 3]);
+        assert!(fleet.decided(0).iter().all(|told| !told.starts_with("over")));
+    }
+
+    /// That may be its own fault, and the entry is for others too.
+    #[test]
+    fn not_because_one_sendmail_does_not_find_it() {
+        let mut fleet = active();
+        let relay = || Relay::parse(MX.as_bytes()).unwrap().into_owned();
+        let refuted = || Input::Proof(relay(), Proof::Refuted("it still tries TLS".into()));
+        fleet.at(2, |story| story.input(refuted())).pass(10);
+        assert_eq!(fleet.active(), [KEY; 3]);
+    }
+
+    #[test]
+    fn not_because_one_sendmail_cannot_fall_back() {
+        let mut fleet = Fleet::with(3, |rules| Rules { remedy: RelayRemedy::Fallback, ..rules });
+        fleet.fails(&[0, 1]).pass(30);
+        let no_fallback = Some("no such feature".into());
+        fleet.mtas[2].story.state.set_host(Host { no_fallback, ..Host::NOT_ASKED });
+        fleet.pass(10);
+        assert_eq!(fleet.active(), ["TLS_Clt_features:192.0.2.1"; 3]);
     }
 
     /// Sendmail uses it each day, everywhere.
@@ -415,12 +482,25 @@ mod an_operator_lifts {
     #[test]
     fn and_only_there_it_can_be_undone() {
         let mut fleet = active();
-        fleet.lift(1).pass(5).approve(0).approve(2).fails(&[0, 2]).pass(15).forget();
+        fleet.lift(1).pass(5).approve(0).approve(2).fails(&[0, 2]).pass(30).forget();
         assert_eq!(fleet.entries(), "");
         let hold = fleet.state(0).record(MX).unwrap().hold().unwrap().to_string();
         assert_eq!(hold, "another MTA of the fleet objects: an operator lifted it on mx2");
-        fleet.approve(1).pass(15);
+        fleet.approve(1).pass(30);
         assert_eq!(fleet.active(), [KEY; 3]);
+    }
+
+    /// What the others make before they hear of it goes again.
+    #[test]
+    fn before_there_is_an_entry() {
+        let mut fleet = Fleet::new(3);
+        fleet.mtas[2].cut_off = true;
+        fleet.lift(2).fails(&[0, 1]).pass(30);
+        assert_eq!(fleet.entries(), KEY);
+        fleet.mtas[2].cut_off = false;
+        fleet.look(2);
+        assert_eq!((fleet.entries(), fleet.says(2)), (String::new(), "lifted".into()));
+        assert!(!fleet.decided(2).iter().any(|told| told.starts_with("joined")));
     }
 
     #[test]
@@ -430,7 +510,7 @@ mod an_operator_lifts {
         fleet.lift(1).hours(3).kill(1).hours(3);
         assert_eq!(fleet.entries(), KEY);
         fleet.mtas[1].cut_off = false;
-        fleet.pass(15);
+        fleet.pass(30);
         assert_eq!((fleet.entries(), fleet.says(1)), (String::new(), "lifted".into()));
     }
 }
@@ -448,22 +528,53 @@ mod a_member_in_dry_run {
             hold,
             "2 MTAs of the fleet must say that Try_TLS:192.0.2.1 is needed: 1 does so far"
         );
-        fleet.fails(&[2]).pass(15);
+        fleet.fails(&[2]).pass(30);
         assert_eq!(fleet.active(), [KEY; 3], "sendmail there reads the same map");
     }
 
     #[test]
     fn ends_nothing_and_tells_nothing_twice() {
         let mut fleet = active();
-        fleet.dry_run(2).at(2, |story| {
-            story.to = vec!["u@example.com"];
-            story
-        });
+        fleet.dry_run(2);
         finds(&mut fleet, ["broken", "broken", "good"]);
         fleet.hours(4 * DAY).lift(2).hours(2);
         assert_eq!((fleet.entries(), fleet.says(2)), (KEY.into(), String::new()));
-        let told = fleet.decided(2);
-        assert_eq!(told, ["lifted mx.example.org: 192.0.2.1 for 5 days"]);
+        assert_eq!(fleet.decided(2), ["lifted mx.example.org: 192.0.2.1 for 5 days"]);
+
+        let mut fleet = active();
+        fleet.dry_run(2);
+        never(&mut fleet, 2);
+        fleet.hours(2);
+        let why = "the never-list has mx.example.org";
+        assert_eq!(
+            fleet.decided(2),
+            [
+                format!("held mx.example.org: {why}"),
+                format!("withdrawn mx.example.org: 192.0.2.1: {why}")
+            ]
+        );
+        assert_eq!(fleet.entries(), KEY);
+    }
+
+    /// Though nobody else is there to renew it.
+    #[test]
+    fn leaves_an_entry_that_is_over() {
+        let mut fleet = active();
+        fleet.dry_run(2).mtas[0].dead = true;
+        fleet.mtas[1].dead = true;
+        fleet.hours(6 * DAY);
+        assert_eq!((fleet.entries(), fleet.decided(2)), (KEY.into(), vec![]));
+    }
+
+    /// What it would have taken out, others took out, and then made again.
+    #[test]
+    fn follows_an_entry_that_comes_back() {
+        let mut fleet = active();
+        fleet.dry_run(2).lift(2).halt(0, HaltKind::Disarmed).hours(1);
+        assert_eq!(fleet.entries(), "");
+        fleet.at(0, |story| story.input(Input::Request(Request::GoOn))).hours(5 * DAY);
+        fleet.fails(&[0, 1]).pass(30);
+        assert_eq!(fleet.active(), [KEY; 3]);
     }
 }
 
@@ -478,7 +589,7 @@ mod a_lagging_replica {
         fleet.pass(5);
         assert_eq!(fleet.written, ["mx1 192.0.2.1"]);
         fleet.look(0).look(0).mtas[0].replica = None;
-        fleet.pass(15);
+        fleet.pass(30);
         let over = fleet.decided(0).iter().any(|told| told.starts_with("over"));
         assert!(!over && fleet.active()[0] == KEY);
     }

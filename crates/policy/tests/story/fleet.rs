@@ -65,9 +65,10 @@ const TERM: SignedDuration = SignedDuration::from_hours(5 * 24);
 
 pub(crate) fn rules(me: usize) -> Rules {
     let guards = Guards { max_per_hour: 0, ..Guards::default() };
-    let fleet = Some(fleet::Fleet::new(&name(me)));
+    let mut fleet = fleet::Fleet::new(&name(me));
+    fleet.settle = SignedDuration::from_mins(7); // Looks come each five minutes.
     let life = Life { ttl: TERM, ..Life::default() };
-    Rules { fleet, guards, life, hold_off: TERM, probe: false, ..Rules::default() }
+    Rules { fleet: Some(fleet), guards, life, hold_off: TERM, probe: false, ..Rules::default() }
 }
 
 pub(crate) fn name(mta: usize) -> String {
@@ -191,7 +192,8 @@ impl Fleet {
         story.ordered.clear();
         story.votes.clear();
         story.probing.clear();
-        story.state = super::reload(&story.state);
+        let halt = story.state.halt().cloned();
+        story.state = super::reload(&story.state).with_halt(halt);
         let seen = self.mtas[mta].replica.as_ref().unwrap_or(&self.directory);
         let look = self.found(seen);
         self.at(mta, |story| story.input(Input::Map(MapState::Loaded(look))));
