@@ -455,6 +455,7 @@ impl Config {
                 ttl: self.receiving.ttl.0,
                 max_clients: usize::try_from(self.receiving.max_clients.0).unwrap_or(usize::MAX),
             }),
+            fleet: None,
         }
     }
 

@@ -12,7 +12,8 @@ use maillog::relay::Relay;
 use crate::asked::Asked;
 use crate::choice;
 use crate::fact::Fact;
-use crate::guard;
+use crate::fleet;
+use crate::guard::{self, Guard};
 use crate::hold::Hold;
 use crate::input::{Change, Edit, Effect};
 use crate::probes::Probes;
@@ -116,6 +117,11 @@ fn decide(
     if record.keys().count() + keys.len() > MOST_KEYS {
         return hold_back(state, relay, Hold::TooManyKeys, now, outcome);
     }
+    let keys = match fleet::pass(state, relay, keys, now) {
+        Ok(keys) => keys,
+        Err(hold) => return hold_back(state, relay, hold, now, outcome),
+    };
+    let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     let weight = record.weigh(&state.rules, now);
     let mut why = match (record.active().is_empty(), weight.stuck) {
         (false, _) => "mail was stuck at a further address".to_owned(),
@@ -133,6 +139,9 @@ fn decide(
     }
     if record.approval(now).is_some() {
         why.push_str(", approved by an operator");
+    }
+    if let Some(fleet) = &state.rules.fleet {
+        why.push_str(&format!(", agreed on by {} or more MTAs", fleet.quorum));
     }
     let add = keys.iter().map(|key| managed(&state.rules, relay, key.clone(), &why, now)).collect();
     let standing = record.standing();
@@ -168,6 +177,10 @@ pub(crate) fn hold_back(
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     let standing = record.standing();
     standing.work = Work::Held(hold.clone());
+    // A guard speaks: the fleet is not told any more that an entry is needed.
+    if hold.guard() != Some(Guard::Fleet) && !matches!(hold, Hold::MapFailed(_)) {
+        standing.waits = None;
+    }
     let limit = matches!(hold, Hold::EntriesLimit(..) | Hold::HourLimit(..));
     let told = standing.told.replace(hold.clone()).is_some_and(|told| told.is_like(&hold));
     if limit {

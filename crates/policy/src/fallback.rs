@@ -81,7 +81,8 @@ pub(crate) fn on_reply(
 
 /// sendmail cannot fall back any more: such entries do nothing. They go, so that there is room for others.
 pub(crate) fn end_idle(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
-    if !state.live || state.host.no_fallback.is_none() {
+    // What a fleet shares does something on its other MTAs.
+    if !state.live || state.host.no_fallback.is_none() || state.rules.fleet.is_some() {
         return;
     }
     let idle = |record: &Record| {

@@ -22,6 +22,7 @@ use maillog::relay::Relay;
 use crate::asked::Asked;
 use crate::candidate::keys_for;
 use crate::evidence::Weight;
+use crate::fleet;
 use crate::hold::Hold;
 use crate::record::Record;
 use crate::remedy::RelayRemedy;
@@ -56,6 +57,8 @@ pub enum Guard {
     Limits,
     /// `TLSFallbacktoClear`, or none for one relay where our entry needs it.
     FallsBack,
+    /// The other MTAs of the fleet that the map is shared with. After all others.
+    Fleet,
     /// Of clients: an entry `Srv_Features:` of the admin's own.
     AdminSrvFeatures,
     /// Of clients: `TLS_Clt:`, with which their mail would be refused.
@@ -64,7 +67,7 @@ pub enum Guard {
 
 impl Guard {
     /// Every guard there is, of relays and of clients.
-    pub const EVERY: [Self; 15] = [
+    pub const EVERY: [Self; 16] = [
         Self::Never,
         Self::OwnHost,
         Self::AdminTryTls,
@@ -78,6 +81,7 @@ impl Guard {
         Self::WeakEvidence,
         Self::Limits,
         Self::FallsBack,
+        Self::Fleet,
         Self::AdminSrvFeatures,
         Self::TlsClt,
     ];
@@ -114,7 +118,7 @@ struct Case<'a> {
 /// One guard's rule.
 type Rule = fn(&Case<'_>) -> Says;
 
-/// All guards, in their order.
+/// All guards that one MTA asks, in their order. The fleet is heard about what has passed them.
 const ALL: [(Guard, Rule); 13] = [
     (Guard::Never, words::never),
     (Guard::OwnHost, words::own_host),
@@ -209,7 +213,9 @@ impl Case<'_> {
 /// that is no candidate yet, too.
 pub fn judge(state: &State, relay: &Relay<'_>, asked: &Asked, now: Timestamp) -> Vec<Opinion> {
     let case = Case { state, relay, asked, now };
-    ALL.into_iter().map(|(guard, rule)| Opinion { guard, says: rule(&case) }).collect()
+    let own = ALL.into_iter().map(|(guard, rule)| Opinion { guard, says: rule(&case) });
+    let fleet = fleet::opinion(state, relay, now);
+    own.chain(fleet.map(|says| Opinion { guard: Guard::Fleet, says })).collect()
 }
 
 /// The first hold that no approval overrules, if there is one.
@@ -257,6 +263,14 @@ pub(crate) fn off_limits(state: &State, relay: &Relay<'_>, now: Timestamp) -> Op
     case.first([words::never, words::own_host], |_| true)
 }
 
+/// The hold that speaks, for certain and not for this MTA alone, against an entry that others want: what was said by our
+/// operator, what is required of TLS, and sendmail's own warning of DANE.
+pub(crate) fn forbids(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<Hold> {
+    let case = Case { state, relay, asked: &Asked::default(), now };
+    let rules = [words::never, words::own_host, words::tls_rcpt, words::tls_srv, promises::dane];
+    case.first(rules, |hold| !hold.is_unknown())
+}
+
 /// The hold with which mail would bounce or be stuck all the same, if there is one: for entries that are in force.
 pub(crate) fn requires_tls(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<Hold> {
     let requires = |hold: &Hold| matches!(hold, Hold::TlsRcpt { .. } | Hold::TlsSrv(_));
@@ -280,6 +294,7 @@ impl fmt::Display for Guard {
             Self::WeakEvidence => "weak evidence",
             Self::Limits => "limits",
             Self::FallsBack => "TLSFallbacktoClear",
+            Self::Fleet => "fleet",
             Self::AdminSrvFeatures => "own Srv_Features",
             Self::TlsClt => "TLS_Clt",
         })

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::fleet::Objection;
 use crate::guard::Guard;
 use crate::handshake::Handshake;
 use crate::never::NeverItem;
@@ -168,6 +169,22 @@ pub enum Hold {
         "it said in words that its STARTTLS is broken; sendmail falls back only after a broken handshake"
     )]
     NoFallbackForReply,
+    /// Others must see it too.
+    #[error("{} of the fleet must say that {keys} is needed: {}", mtas(*want), do_so(*have, *want))]
+    Agreement {
+        /// The entries.
+        keys: Box<str>,
+        /// How many say so.
+        have: u16,
+        /// How many must.
+        want: u16,
+    },
+    /// One of them speaks against it.
+    #[error("another MTA of the fleet objects: {0}")]
+    Objected(Objection),
+    /// More relays wait for the others than may.
+    #[error("{0} relays wait for the fleet already")]
+    TooManyWait(usize),
     /// An MX record may hold anything; such a text is never a key.
     #[error("the relay is no plain host name")]
     NotAPlainName,
@@ -221,6 +238,21 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {} of the access file says {:?}", self.number, self.text)
     }
+}
+
+pub(crate) fn mtas(count: u16) -> String {
+    if count == 1 { "1 MTA".to_owned() } else { format!("{count} MTAs") }
+}
+
+/// With as many as must, the others are given some minutes to object.
+fn do_so(have: u16, want: u16) -> String {
+    let do_so = match have {
+        0 => "none does".to_owned(),
+        1 => "1 does".to_owned(),
+        have => format!("{have} do"),
+    };
+    let rest = if have < want { "so far" } else { "and the others may still object" };
+    format!("{do_so} {rest}")
 }
 
 fn recipients(domain: &str) -> String {
@@ -289,6 +321,7 @@ impl Hold {
             Self::WeakEvidence { .. } => Guard::WeakEvidence,
             Self::EntriesLimit(..) | Self::HourLimit(..) => Guard::Limits,
             Self::FallsBack | Self::NoFallback(_) => Guard::FallsBack,
+            Self::Agreement { .. } | Self::Objected(_) | Self::TooManyWait(_) => Guard::Fleet,
             Self::NoFallbackForReply
             | Self::NotAPlainName
             | Self::NameTooBroad
@@ -341,6 +374,13 @@ impl Hold {
                 "an entry that lets sendmail fall back would do nothing here; set [entry] remedy = \"try_tls\""
             }
             Self::FallsBack => "sendmail falls back by itself; there is nothing to do",
+            Self::Agreement { .. } => {
+                "an approval makes this MTA's vote, and as many must say so as the quorum of the fleet; approve it on another one too"
+            }
+            Self::Objected(_) => {
+                "ask trytlsd explain on that MTA, and end there what it objects to"
+            }
+            Self::TooManyWait(_) => "it is taken up when there is room; look at what waits",
             Self::NotAPlainName
             | Self::NoAddress
             | Self::NameTooBroad

@@ -15,6 +15,7 @@ use crate::approval::Approval;
 use crate::clients::{ClientChange, ClientEdit, ClientNews};
 use crate::evidence::Weight;
 use crate::fact::{Fact, Question};
+use crate::fleet::Vote;
 use crate::halt::Halt;
 use crate::hold::Hold;
 use crate::life::Probed;
@@ -37,6 +38,8 @@ pub enum Input<'a> {
     Client(ClientNews),
     /// What became of the taking out of a line of the admin's that is adopted for the relay.
     Line(Relay<'static>, LineNews),
+    /// What the MTAs of the fleet say: all rows of the directory that live, ours among them.
+    Votes(Vec<Vote>),
     /// An operator's word.
     Request(Request),
     /// Time passed.
@@ -48,7 +51,7 @@ pub enum Input<'a> {
 pub struct Look {
     /// The entries of our block.
     pub ours: Vec<Managed>,
-    /// Whether the block is there, with or without entries.
+    /// Whether the block is there, with or without entries. A directory has none: always.
     pub block: bool,
     /// Whether anything outside the block is other than when it was last looked at.
     pub rest_changed: bool,
@@ -134,6 +137,10 @@ pub enum Effect {
     Prove(Relay<'static>, RelayRemedy, Vec<Option<IpAddr>>),
     /// Take a line of the admin's out, on an operator's word: it is adopted for the relay.
     TakeOut(Relay<'static>, AdminsLine),
+    /// Write our row about a relay into the directory, over the one that is there.
+    Vote(Vote),
+    /// Take it out.
+    Unvote(Relay<'static>),
     /// Change the map for a client.
     EditClient(ClientEdit),
     /// Ask sendmail whether it acts on the entry of the client, by address and confirmed PTR name.
@@ -166,6 +173,10 @@ pub enum Ending {
     NoFallback,
     /// An operator has disarmed all.
     Disarmed,
+    /// Another MTA of the fleet took them out.
+    Fleet,
+    /// Their time has ended, and too few MTAs of the fleet find the peer broken.
+    NotRenewed,
 }
 
 /// Something that is so from now on.
@@ -179,6 +190,8 @@ pub enum Change {
     Proposed(Relay<'static>, Vec<Tagged>),
     /// These keys are in force.
     Active(Relay<'static>, Vec<Tagged>),
+    /// These keys are in force: another MTA of the fleet wrote them.
+    Joined(Relay<'static>, Vec<Tagged>),
     /// What the proof said.
     Proven(Relay<'static>, Proof),
     /// A probe was answered.

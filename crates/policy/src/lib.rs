@@ -16,6 +16,7 @@ pub mod fact;
 mod fallback;
 mod few;
 pub mod figures;
+pub mod fleet;
 pub mod guard;
 pub mod halt;
 pub mod handshake;

@@ -55,6 +55,9 @@ pub struct Life {
     /// How often it did.
     #[serde(default)]
     pub hits: u32,
+    /// Since when they are of no use to this MTA any more, in seconds since 1970; 0 if they are. Where a fleet shares them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mended: u32,
     /// Deliveries in clear that ended well.
     #[serde(default)]
     pub sent: u32,
@@ -64,6 +67,10 @@ pub struct Life {
     /// Those that failed for good.
     #[serde(default)]
     pub failed: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What a probe found.
@@ -114,6 +121,7 @@ impl Life {
             broken: 0,
             used: 0,
             hits: 0,
+            mended: 0,
             sent: 0,
             deferred: 0,
             failed: 0,
@@ -174,7 +182,7 @@ impl Life {
                 if ended { Next::Renew } else { Next::Stay }
             }
             Probed::Unreached => {
-                self.good = 0;
+                (self.good, self.mended) = (0, 0);
                 self.plan(relay, self.interval, now);
                 if ended || quiet { Next::Drop } else { Next::Stay }
             }
@@ -187,6 +195,25 @@ impl Life {
     pub(crate) fn rest(&mut self, relay: &str, now: u32) {
         self.pace = self.interval;
         self.plan(relay, self.interval, now);
+    }
+
+    /// They are of no use to this MTA any more, and stay for the others.
+    pub(crate) fn mend(&mut self, relay: &str, now: u32) {
+        if self.mended == 0 {
+            self.mended = now;
+        }
+        self.rest(relay, now);
+    }
+
+    /// Whether their time has ended, and the last probe since then found the peer broken.
+    pub(crate) fn is_broken_at_the_end(&self) -> bool {
+        matches!(&self.last, Some((at, Probed::Broken { .. })) if *at >= self.until)
+    }
+
+    /// Another MTA has set their end.
+    pub(crate) fn set_end(&mut self, until: u32, now: u32) {
+        self.until = until;
+        self.next = self.next.min(until.max(now));
     }
 
     /// They stand for another term.
@@ -208,7 +235,7 @@ impl Life {
 
     /// The peer is broken.
     pub(crate) fn broke(&mut self, now: u32) {
-        self.good = 0;
+        (self.good, self.mended) = (0, 0);
         self.broken = self.broken.max(now);
     }
 
@@ -235,9 +262,8 @@ impl Life {
                 *moment = u32::try_from((i64::from(*moment) + by).max(1)).unwrap_or(u32::MAX - 1);
             }
         };
-        [&mut self.since, &mut self.until, &mut self.next, &mut self.used, &mut self.broken]
-            .into_iter()
-            .for_each(shift);
+        let Self { since, until, next, used, broken, mended, .. } = self;
+        [since, until, next, used, broken, mended].into_iter().for_each(shift);
     }
 
     /// The first interval of the next life, if the relay relapses.

@@ -8,6 +8,9 @@
 //! - the block is gone and nothing else changed: all was lifted by hand;
 //! - the block is gone and the rest was rewritten too: configuration management did it, without meaning us. The block is
 //!   put back, not more often than the rules allow.
+//!
+//! In a fleet the map is a directory that all its MTAs write into, so an entry that is gone means something else
+//! ([`fleet::gone`]), and one that we did not write is in force as well ([`fleet::follow`]).
 
 use access::remedy::Tagged;
 use jiff::Timestamp;
@@ -15,6 +18,7 @@ use maillog::relay::Relay;
 
 use crate::candidate::{self, hold_back, relays};
 use crate::fact::Answer;
+use crate::fleet;
 use crate::guard::{Guard, against_return};
 use crate::halt;
 use crate::hold::Hold;
@@ -35,9 +39,14 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
             state.admin = Answer::Known(look.admins.clone());
             compare(state, &look, now, outcome);
             settle_all(state, &look, now, outcome);
-            adopt(state, look);
-            if state.is_disarmed() {
-                halt::take_all_out(state, now, outcome);
+            if state.rules.fleet.is_some() {
+                // What was to go when all was disarmed has gone, or is on its way. What others wrote since is theirs.
+                fleet::follow(state, &look, now, outcome);
+            } else {
+                adopt(state, look);
+                if state.is_disarmed() {
+                    halt::take_all_out(state, now, outcome);
+                }
             }
             withdraw_required(state, now, outcome);
             put_back(state, now, outcome);
@@ -45,6 +54,9 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
         MapState::Seen(look) => {
             state.admin = Answer::Known(look.admins.clone());
             compare(state, &look, now, outcome);
+            if state.rules.fleet.is_some() {
+                fleet::follow(state, &look, now, outcome);
+            }
             withdraw_required(state, now, outcome);
             put_back(state, now, outcome);
             try_again(state, now, outcome);
@@ -54,6 +66,7 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
             if let Some(standing) = record.standing_if_any() {
                 standing.removing.retain(|key| !keys.contains(key));
+                standing.touched = seconds(now);
             }
         }
         MapState::Withheld(relay, keys) => {
@@ -110,6 +123,7 @@ fn written(
     outcome: &mut Outcome,
 ) {
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
+    record.standing().touched = seconds(now);
     if settle(record, &keys) {
         // TLS worked meanwhile, or one of them was lifted by hand: what was written is taken out again.
         record.standing().wiped.retain(|key| !keys.contains(key));
@@ -119,7 +133,7 @@ fn written(
     if keys.iter().any(|key| record.wiped().contains(key)) {
         state.put_back = Some(now);
     }
-    let made = in_force(record, &state.rules, relay.clone(), keys, now, outcome);
+    let made = in_force(record, &state.rules, relay.clone(), keys, Change::Active, now, outcome);
     (0..made).for_each(|_| state.note_made(now));
     withdraw_if_required(state, &relay, now, outcome);
 }
@@ -138,12 +152,13 @@ fn try_again(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
     }
 }
 
-/// The keys are in file and map. How many are new.
-fn in_force(
+/// The keys are in file and map; `tell` tells of those that are new. How many these are.
+pub(crate) fn in_force(
     record: &mut Record,
     rules: &Rules,
     relay: Relay<'static>,
     keys: Vec<Tagged>,
+    tell: fn(Relay<'static>, Vec<Tagged>) -> Change,
     now: Timestamp,
     outcome: &mut Outcome,
 ) -> usize {
@@ -164,6 +179,10 @@ fn in_force(
     let begin = || Box::new(Life::begin(&rules, relay.as_str(), relapse, seconds(now)));
     let life = standing.life.get_or_insert_with(begin);
     standing.probes = None;
+    if let Some(waits) = &mut standing.waits {
+        waits.keys.retain(|key| !keys.contains(key));
+    }
+    standing.waits = standing.waits.take().filter(|waits| !waits.keys.is_empty());
     if back.is_empty() && new.is_empty() {
         // Sendmail finds what it found before.
         life.renew(&rules, relay.as_str(), seconds(now));
@@ -177,7 +196,7 @@ fn in_force(
         outcome.changes.push(Change::PutBack(relay.clone(), back));
     }
     if !new.is_empty() {
-        outcome.changes.push(Change::Active(relay.clone(), new));
+        outcome.changes.push(tell(relay.clone(), new));
     }
     outcome.effects.push(Effect::Prove(relay, remedy, at));
     made
@@ -193,18 +212,26 @@ pub(crate) fn over(
     outcome: &mut Outcome,
 ) {
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-    record.clear_evidence();
-    let standing = record.standing();
-    let keys = std::mem::take(&mut standing.active);
-    standing.wiped.clear();
-    (standing.since, standing.told) = (0, None);
-    standing.abandon();
-    let may_return = matches!(ending, Ending::Mended | Ending::Quiet | Ending::NoFallback);
-    let life = standing.life.take().filter(|_| may_return);
-    standing.probation = life.map(|life| Probation::begin(life.doubled(), seconds(now)));
+    let keys = std::mem::take(&mut record.standing().active);
+    close(record, ending, now);
     let relay = relay.clone().into_owned();
     outcome.changes.push(Change::Over(relay.clone(), keys.clone(), ending));
     take_out(state, relay, keys, outcome);
+}
+
+/// The entries of the relay are no more.
+pub(crate) fn close(record: &mut Record, ending: Ending, now: Timestamp) {
+    record.clear_evidence();
+    let standing = record.standing();
+    standing.wiped.clear();
+    (standing.since, standing.told) = (0, None);
+    standing.abandon();
+    let may_return = match ending {
+        Ending::Mended | Ending::Quiet | Ending::NoFallback | Ending::Fleet => true,
+        Ending::Unused | Ending::Unreachable | Ending::Disarmed | Ending::NotRenewed => false,
+    };
+    let life = standing.life.take().filter(|_| may_return);
+    standing.probation = life.map(|life| Probation::begin(life.doubled(), seconds(now)));
 }
 
 /// An operator has the relay's entries taken out, and there are to be none until then, in seconds since 1970; for as long as
@@ -224,6 +251,9 @@ pub(crate) fn lift_on_word(
     let keys = std::mem::take(&mut standing.active);
     let until = until.unwrap_or_else(|| state.rules.hold_off_until(now));
     lift(state, relay.clone(), keys.clone(), until, now, outcome);
+    if let Some(record) = state.relays.get_mut(relay.as_str()) {
+        record.standing().lifted_here = Some((until, seconds(now)));
+    }
     take_out(state, relay.clone(), keys, outcome);
 }
 
@@ -299,7 +329,7 @@ fn settle_all(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outc
         remove.retain(is_there);
         written.retain(is_there);
         if !written.is_empty() {
-            in_force(record, &state.rules, relay.clone(), written, now, outcome);
+            in_force(record, &state.rules, relay.clone(), written, Change::Active, now, outcome);
         }
         take_out(state, relay, remove, outcome);
     }
@@ -329,10 +359,17 @@ fn compare(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outcome
     reopen(state);
     let rewritten = !look.block && look.rest_changed;
     let ours = |key: &Tagged| look.ours.iter().any(|entry| entry.tagged() == *key);
-    let ours_to_be = |record: &Record| !record.active().is_empty() || !record.wiped().is_empty();
+    let shared = state.rules.fleet.is_some();
+    let is_believed = |record: &Record| !shared || fleet::is_settled(record, now);
+    let ours_to_be = |record: &Record| {
+        (!record.active().is_empty() || !record.wiped().is_empty()) && is_believed(record)
+    };
     for relay in relays(state, ours_to_be) {
         let Some(record) = state.relays.get_mut(relay.as_str()) else { continue };
         let standing = record.standing();
+        if shared {
+            standing.wiped.clear(); // From a map of its own, before it joined.
+        }
         let known = [&standing.active[..], &standing.wiped[..]].concat();
         let (replaced, rest): (Vec<Tagged>, Vec<Tagged>) =
             known.into_iter().partition(|key| look.admins.exact(key).is_some());
@@ -351,6 +388,8 @@ fn compare(state: &mut State, look: &Look, now: Timestamp, outcome: &mut Outcome
         }
         if !missing.is_empty() && rewritten {
             outcome.changes.push(Change::Wiped(relay.clone(), missing));
+        } else if !missing.is_empty() && shared {
+            fleet::gone(state, relay.clone(), missing, now, outcome);
         } else if !missing.is_empty() {
             let until = state.rules.hold_off_until(now);
             lift(state, relay.clone(), missing, until, now, outcome);
@@ -369,7 +408,7 @@ fn reopen(state: &mut State) {
 }
 
 /// Somebody took the entries out: they stay out until then, in seconds since 1970. What is being written for the relay is taken out again.
-fn lift(
+pub(crate) fn lift(
     state: &mut State,
     relay: Relay<'static>,
     keys: Vec<Tagged>,
@@ -390,7 +429,8 @@ fn lift(
 
 /// Puts back what others wiped away without meaning us, not more often than the rules allow.
 pub(crate) fn put_back(state: &mut State, now: Timestamp, outcome: &mut Outcome) {
-    if state.is_halted() || !state.may_put_back(now) {
+    // A directory is wiped by nobody but an operator.
+    if state.is_halted() || !state.may_put_back(now) || state.rules.fleet.is_some() {
         return;
     }
     let waits = |record: &Record| {
@@ -426,6 +466,9 @@ pub(crate) fn on_proof(
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     if record.active().is_empty() {
         return; // It was asked about an entry that is gone by now.
+    }
+    if state.rules.fleet.is_some() {
+        return; // It is for others too; that our sendmail does not find it may be our own fault.
     }
     let remove = std::mem::take(&mut record.standing().active);
     take_out(state, relay.clone(), remove, outcome);

@@ -12,6 +12,7 @@ use maillog::relay::Relay;
 
 use crate::candidate::{self, relays};
 use crate::evidence::Strength;
+use crate::fleet;
 use crate::guard::off_limits;
 use crate::input::{Change, Effect, Ending};
 use crate::life::{Life, Next, Probed};
@@ -125,7 +126,7 @@ fn tend(state: &mut State, relay: &Relay<'static>, now: Timestamp, outcome: &mut
     let addresses = addresses(record.active());
     let begin = || Box::new(Life::begin(rules, relay.as_str(), None, second));
     let life = record.standing().life.get_or_insert_with(begin);
-    if life.is_unused(rules, second) {
+    if state.rules.fleet.is_none() && life.is_unused(rules, second) {
         return map::over(state, relay, Ending::Unused, now, outcome);
     }
     if life.is_due(second) {
@@ -162,6 +163,7 @@ pub(crate) fn on_probed(
     outcome.changes.push(Change::Probed(relay.clone(), probed));
     match next {
         Next::Stay => {}
+        next if state.rules.fleet.is_some() => fleet::on_next(state, relay, next, now),
         Next::Renew => renewal::begin(state, relay, now, outcome),
         Next::Lift => map::over(state, relay, Ending::Mended, now, outcome),
         Next::Drop => map::over(state, relay, Ending::Unreachable, now, outcome),

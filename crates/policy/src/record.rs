@@ -14,6 +14,7 @@ use crate::asked::Asked;
 use crate::domains::Domains;
 use crate::evidence::{Evidence, Weight};
 use crate::fact::{Fact, Question};
+use crate::fleet::Waits;
 use crate::hold::Hold;
 use crate::life::Life;
 use crate::moment::seconds;
@@ -63,6 +64,13 @@ pub(crate) struct Standing {
     pub(crate) probation: Option<Probation>,
     /// Probes that count as attempts.
     pub(crate) probes: Option<Probes>,
+    /// What waits for the others of the fleet.
+    pub(crate) waits: Option<Box<Waits>>,
+    /// An operator's word to us, and not to another MTA of the fleet, that it gets no entry: until when, and when it was
+    /// given; in seconds since 1970.
+    pub(crate) lifted_here: Option<(u32, u32)>,
+    /// When we last changed entries in the directory, in seconds since 1970; 0 if it is not known.
+    pub(crate) touched: u32,
     /// The hold that was told last: the same one is not told again each time it is met.
     pub(crate) told: Option<Hold>,
 }
@@ -214,6 +222,22 @@ impl Record {
         probation.filter(|probation| probation.lasts(seconds(now)))
     }
 
+    /// What waits for the others of the fleet, if something does.
+    pub(crate) fn waits(&self) -> Option<&Waits> {
+        self.standing.as_ref().and_then(|standing| standing.waits.as_deref())
+    }
+
+    /// An operator's word to us that it gets no entry, if one holds: until when, and when it was given.
+    pub(crate) fn lifted_here(&self, now: Timestamp) -> Option<(u32, u32)> {
+        let word = self.standing.as_ref().and_then(|standing| standing.lifted_here);
+        word.filter(|(until, _)| seconds(now) < *until)
+    }
+
+    /// When we last changed its entries in the directory, in seconds since 1970.
+    pub(crate) fn touched(&self) -> u32 {
+        self.standing.as_ref().map_or(0, |standing| standing.touched)
+    }
+
     pub(crate) fn probes(&self) -> Option<&Probes> {
         self.standing.as_ref().and_then(|standing| standing.probes.as_ref())
     }
@@ -271,7 +295,7 @@ impl Record {
         self.evidence.clear();
         self.queue = None;
         if let Some(standing) = &mut self.standing {
-            standing.probes = None;
+            (standing.probes, standing.waits) = (None, None);
         }
         if !self.is_decided() {
             self.domains = None;
@@ -396,6 +420,6 @@ impl Row for Record {
     fn must_stay(&self) -> bool {
         let terms = self.has_hold_off() || self.has_approval() || self.was_on_probation();
         let keys = [self.active(), self.editing(), self.removing(), self.wiped()];
-        terms || keys.iter().any(|keys| !keys.is_empty())
+        terms || self.waits().is_some() || keys.iter().any(|keys| !keys.is_empty())
     }
 }

@@ -15,6 +15,7 @@ use maillog::relay::Relay;
 
 use crate::asked::Asked;
 use crate::candidate::hold_back;
+use crate::fleet;
 use crate::guard::{against_renewal, against_return};
 use crate::hold::Hold;
 use crate::input::{Edit, Effect};
@@ -26,7 +27,7 @@ use crate::step::{Outcome, managed};
 use crate::withdraw::withdraw;
 
 /// For how long an unknown answer ends no entry whose time has ended, in seconds: a week.
-const GRACE: u32 = 7 * 86_400;
+pub(crate) const GRACE: u32 = 7 * 86_400;
 
 /// Asks what must be known before the entries stand for another term.
 pub(crate) fn begin(
@@ -65,6 +66,9 @@ pub(crate) fn decide(
 ) {
     if let Some(hold) = against_renewal(state, relay, asked, now) {
         return against(state, relay, hold, now, outcome);
+    }
+    if !fleet::is_renewed(state, relay, now) {
+        return; // Enough said so when the guards were asked; at the next look, perhaps.
     }
     let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
     let keys: Vec<Tagged> = record.active().to_vec();

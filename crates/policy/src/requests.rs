@@ -5,7 +5,7 @@ use maillog::relay::Relay;
 
 use crate::approval::Approval;
 use crate::candidate::{consider_again, relays, weigh};
-use crate::guard::{Says, judge};
+use crate::guard::{Guard, Says, judge};
 use crate::hold::Hold;
 use crate::input::Change;
 use crate::moment::seconds;
@@ -77,7 +77,7 @@ pub(crate) fn approve(
     record.last_seen = record.last_seen.max(seconds(now));
     let standing = record.standing();
     standing.approved = Some(Box::new(approval.clone()));
-    standing.lifted_until = None;
+    (standing.lifted_until, standing.lifted_here) = (None, None);
     if matches!(standing.work, Work::Held(_)) {
         standing.work = Work::Idle;
     }
@@ -90,14 +90,14 @@ pub(crate) fn approve(
 /// The hold for which an approval of the relay is refused, with what to change instead; from what is known without a
 /// question to the network.
 pub fn refusal(state: &State, relay: &Relay<'_>, now: Timestamp) -> Option<(Hold, &'static str)> {
-    judge(state, relay, &state.would_ask(relay), now).into_iter().find_map(|opinion| match opinion
-        .says
-    {
-        Says::Holds(hold) => {
+    // The others of a fleet are waited for after an approval as before it: it is this one's vote.
+    let mut opinions = judge(state, relay, &state.would_ask(relay), now).into_iter();
+    opinions.find_map(|opinion| match opinion.says {
+        Says::Holds(hold) if opinion.guard != Guard::Fleet => {
             let advice = hold.overrule(state.host().dane).err()?;
             Some((hold, advice))
         }
-        Says::Silent(_) | Says::Waits(_) => None,
+        Says::Holds(_) | Says::Silent(_) | Says::Waits(_) => None,
     })
 }
 
@@ -112,6 +112,7 @@ pub(crate) fn end_terms(state: &mut State, now: Timestamp) {
         let standing = state.relays.get_mut(relay.as_str()).and_then(Record::standing_if_any);
         let Some(standing) = standing else { continue };
         standing.lifted_until = standing.lifted_until.filter(|until| seconds(now) < *until);
+        standing.lifted_here = standing.lifted_here.filter(|(until, _)| seconds(now) < *until);
         standing.probation = standing.probation.filter(|p| p.lasts(seconds(now)));
         standing.approved = standing.approved.take().filter(|a| seconds(now) < a.until);
     }

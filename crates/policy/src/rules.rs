@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clients::ClientKey;
+use crate::fleet::Fleet;
 use crate::moment::{seconds, seconds_of};
 use crate::never::NeverList;
 use crate::remedy::RelayRemedy;
@@ -34,11 +35,19 @@ pub struct Rules {
     pub life: Life,
     /// The numbers of the guards.
     pub guards: Guards,
-    /// The rules of the receiving side; none while it is off.
+    /// The rules of the receiving side; none while it is off, as it is in a fleet.
     pub receiving: Option<Receiving>,
+    /// How this MTA takes part in a fleet whose map is one; none while it has a map of its own.
+    pub fleet: Option<Fleet>,
 }
 
 impl Rules {
+    /// Without the receiving side in a fleet: its votes are about relays, and one MTA alone turns nothing off for all.
+    pub(crate) fn settled(mut self) -> Self {
+        self.receiving = self.receiving.filter(|_| self.fleet.is_none());
+        self
+    }
+
     /// Until when a relay or client gets no entry whose entry is lifted by hand now; in seconds since 1970.
     pub(crate) fn hold_off_until(&self, now: Timestamp) -> u32 {
         seconds(now.saturating_add(self.hold_off).unwrap_or(Timestamp::MAX))
@@ -185,6 +194,7 @@ impl Default for Rules {
             life: Life::default(),
             guards: Guards::default(),
             receiving: None,
+            fleet: None,
         }
     }
 }

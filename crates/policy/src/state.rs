@@ -13,6 +13,7 @@ use crate::asked::Asked;
 use crate::candidate::relays;
 use crate::clients::{Client, Clients};
 use crate::fact::{Answer, Question};
+use crate::fleet::Ballot;
 use crate::halt::{Halt, HaltKind};
 use crate::hold::Hold;
 use crate::host::Host;
@@ -38,6 +39,8 @@ pub struct State {
     pub(crate) successes: Successes,
     pub(crate) clients: Clients,
     pub(crate) adoptions: Adoptions,
+    /// What the MTAs of the fleet said when the directory was last looked at.
+    pub(crate) ballot: Ballot,
     /// When our block was last put back, if it was.
     pub(crate) put_back: Option<Timestamp>,
     /// Whether what comes in is judged at once. While a daemon reads what was written before its start, evidence is only
@@ -78,6 +81,7 @@ pub struct Unsaved {
 impl State {
     /// Nothing known yet.
     pub fn new(rules: Rules) -> Self {
+        let rules = rules.settled();
         let relays = Table::new(rules.max_relays);
         let clients = Clients::new(rules.receiving.as_ref().map_or(1, |r| r.max_clients));
         Self {
@@ -86,6 +90,7 @@ impl State {
             successes: Successes::default(),
             clients,
             adoptions: Adoptions::default(),
+            ballot: Ballot::default(),
             put_back: None,
             live: true,
             armed: false,
@@ -109,7 +114,9 @@ impl State {
     ) -> Self {
         let mut state = Self::new(rules);
         state.relays.track();
+        let alone = state.rules.fleet.is_none();
         for (relay, saved) in relays {
+            let saved = if alone { saved.alone() } else { saved };
             *state.relays.get_or_insert_with(&relay, Record::default) = Record::load(saved);
         }
         state.relays.forget_changes_but_drops();
@@ -253,6 +260,7 @@ impl State {
 
     /// Changes the rules (a reload). What was decided stays; what is decided next follows them.
     pub fn set_rules(&mut self, rules: Rules) {
+        let rules = rules.settled();
         self.relays.set_cap(rules.max_relays);
         if let Some(receiving) = &rules.receiving {
             self.clients.table.set_cap(receiving.max_clients);

@@ -22,7 +22,8 @@ use crate::remedy::RelayRemedy;
 use crate::rules::Rules;
 use crate::state::State;
 use crate::{
-    adoption, candidate, clients, fallback, halt, map, probing, requests, successes, withdraw,
+    adoption, candidate, clients, fallback, fleet, halt, map, probing, requests, successes,
+    withdraw,
 };
 
 /// What a step brought about.
@@ -54,6 +55,7 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
         }
         Input::Client(news) => clients::hear(state, news, now, &mut outcome),
         Input::Proof(relay, proof) => map::on_proof(state, relay, proof, now, &mut outcome),
+        Input::Votes(votes) => fleet::hear(state, votes, now, &mut outcome),
         Input::Request(Request::Arm) => {
             requests::arm(state, now, &mut outcome);
             clients::arm(state, now, &mut outcome);

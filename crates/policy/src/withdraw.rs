@@ -34,7 +34,7 @@ pub(crate) fn withdraw(
     standing.wiped.clear();
     let keys = std::mem::take(&mut standing.active);
     standing.since = 0;
-    standing.life = None;
+    (standing.life, standing.waits) = (None, None);
     if let Work::Editing { cleared, .. } = &mut standing.work {
         *cleared = true; // What is being written is taken out when that is answered.
     } else {

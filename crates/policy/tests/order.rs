@@ -108,6 +108,7 @@ impl World {
                 Effect::Edit(edit) => self.edits.push_back(edit),
                 Effect::Probe(relay, _, began) => self.probes.push_back((relay, began)),
                 Effect::Flush(..) | Effect::Prove(..) => {}
+                Effect::Vote(_) | Effect::Unvote(_) => {}
                 Effect::EditClient(_) | Effect::ProveClient(..) | Effect::TakeOut(..) => {}
             }
         }

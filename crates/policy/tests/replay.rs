@@ -156,6 +156,7 @@ impl World {
                     }
                 }
                 Effect::EditClient(_) | Effect::ProveClient(..) => {}
+                Effect::Vote(_) | Effect::Unvote(_) => {}
                 Effect::Prove(..) | Effect::Probe(..) | Effect::Flush(..) | Effect::TakeOut(..) => {
                 }
             }

@@ -441,6 +441,8 @@ impl Daemon {
                 let resolver = Arc::clone(&self.resolver);
                 self.asks.spawn(async move { resolver.ask(question, clock::now()).await });
             }
+            // The heart has them only with a fleet, and no config names one.
+            Effect::Vote(_) | Effect::Unvote(_) => {}
             Effect::Flush(relay, ids) => self.flusher.flush(relay, ids),
             Effect::Probe(relay, addresses, began) => {
                 let (watcher, resolver) = (Arc::clone(&self.watcher), Arc::clone(&self.resolver));

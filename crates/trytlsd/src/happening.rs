@@ -33,6 +33,9 @@ pub(crate) fn log(change: &Change) {
                 info!(%relay, entry = key.line(), "active");
             }
         }
+        Change::Joined(relay, keys) => {
+            info!(%relay, keys = list(keys), "active, written by another MTA of the fleet");
+        }
         Change::Proven(relay, proof) => info!(%relay, ?proof, "proof"),
         Change::Cleared(relay) => debug!(%relay, "TLS worked; the count is cleared"),
         Change::Approved(relay, approval) => {
@@ -91,6 +94,9 @@ pub(crate) fn of(change: &Change, at: Timestamp) -> Option<Happening> {
         Change::Held(relay, hold) => (relay, "held", held_words(hold)),
         Change::Proposed(relay, keys) => (relay, "proposed", list(keys)),
         Change::Active(relay, keys) => (relay, "active", list(keys)),
+        Change::Joined(relay, keys) => {
+            (relay, "active", format!("{}, written by another MTA of the fleet", list(keys)))
+        }
         Change::Proven(relay, proof) => (relay, "proof", proof_words(proof)),
         Change::Probed(relay, probed) => (relay, "probed", probe_words(probed)),
         Change::Renewed(relay, keys, until) => {
@@ -163,6 +169,10 @@ fn ending_words(ending: Ending) -> &'static str {
         Ending::Disarmed => "an operator has disarmed trytlsd",
         Ending::Quiet => "nothing was found broken for a week; on probation",
         Ending::NoFallback => "sendmail cannot fall back for one relay any more; on probation",
+        Ending::Fleet => "another MTA of the fleet took it out; on probation",
+        Ending::NotRenewed => {
+            "its time has ended, and too few MTAs of the fleet find the peer broken"
+        }
         Ending::Unreachable => "nobody answers there, and its time has ended",
     }
 }

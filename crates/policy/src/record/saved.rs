@@ -7,6 +7,7 @@ use super::{Record, Standing, Work};
 use crate::approval::Approval;
 use crate::domains::Domains;
 use crate::evidence::Evidence;
+use crate::fleet::{SavedWaits, Waits};
 use crate::life::Life;
 use crate::probation::Probation;
 use crate::queue::Queue;
@@ -47,6 +48,10 @@ pub struct Saved {
     life: Option<Box<Life>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     probation: Option<Probation>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waits: Option<Box<SavedWaits>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lifted_here: Option<(u32, u32)>,
     last_seen: u32,
 }
 
@@ -60,13 +65,18 @@ impl Saved {
         self.last_seen.into()
     }
 
-    /// Whether the record must be kept however old: an entry is in force, proposed, on its way in or out, was lifted, or is
-    /// approved.
+    /// Of an MTA that is in no fleet any more: there is nobody to wait for.
+    pub(crate) fn alone(self) -> Self {
+        Self { waits: None, ..self }
+    }
+
+    /// Whether the record must be kept however old: an entry is in force, proposed, on its way in or out, was lifted, waits for
+    /// the fleet, or is approved.
     pub fn stays(&self) -> bool {
         let keys = [&self.active, &self.proposed, &self.editing, &self.removing, &self.wiped];
         let terms =
             self.lifted_until.is_some() || self.approved.is_some() || self.probation.is_some();
-        keys.iter().any(|keys| !keys.is_empty()) || terms
+        keys.iter().any(|keys| !keys.is_empty()) || terms || self.waits.is_some()
     }
 }
 
@@ -91,6 +101,8 @@ impl Record {
             approved: self.standing.as_ref().and_then(|standing| standing.approved.clone()),
             life: self.life().cloned().map(Box::new),
             probation: self.standing.as_ref().and_then(|standing| standing.probation),
+            waits: self.waits().map(|waits| Box::new(waits.save())),
+            lifted_here: self.standing.as_ref().and_then(|standing| standing.lifted_here),
             last_seen: self.last_seen,
         }
     }
@@ -118,6 +130,9 @@ impl Record {
             life: saved.life.map(|life| Box::new(life.bounded())),
             probation: saved.probation,
             probes: None,
+            waits: saved.waits.and_then(|waits| Waits::load(*waits)).map(Box::new),
+            lifted_here: saved.lifted_here,
+            touched: 0,
             told: None,
         };
         let standing = (standing != Standing::default()).then(|| Box::new(standing));

@@ -12,7 +12,7 @@ use access::managed::Managed;
 use access::remedy::Tagged;
 use jiff::Timestamp;
 use maillog::event::{
-    Attempt, Cause, CauseKind, Event, Fault, Recipients, Stuck, Success, Waiting, What,
+    Attempt, Cause, CauseKind, Event, Fault, Recipients, Stuck, Success, TryTls, Waiting, What,
 };
 use maillog::relay::Relay;
 use maillog::stamp::Stamp;
@@ -24,6 +24,8 @@ use policy::life::Probed;
 use policy::rules::Rules;
 use policy::state::State;
 use policy::step::{Outcome, step};
+
+pub(crate) mod fleet;
 
 pub(crate) struct Story {
     pub(crate) state: State,
@@ -44,6 +46,12 @@ pub(crate) struct Story {
     pub(crate) cause: CauseKind,
     /// To whom mail is stuck.
     pub(crate) to: Vec<&'static str>,
+    /// Whether DNS answers at once that an address has no PTR.
+    pub(crate) no_ptr: bool,
+    /// Probes that began and were not answered, by relay.
+    pub(crate) probing: Vec<String>,
+    /// Rows to be written into the directory, and taken out.
+    pub(crate) votes: Vec<Effect>,
     /// What DNS says of TLSA records.
     pub(crate) tlsa: Answer<Tlsa>,
     /// What DNS says of a relay's addresses, where the log told none.
@@ -69,6 +77,9 @@ impl Story {
             told: vec![],
             cause: CauseKind::Handshake,
             to: vec![],
+            no_ptr: false,
+            probing: vec![],
+            votes: vec![],
             tlsa: Answer::Known(Tlsa::Absent),
             addresses: Answer::Known(vec![]),
             sts: HashMap::new(),
@@ -128,6 +139,17 @@ impl Story {
         self.event(What::Success(Success { relay, version: "TLSv1.3".into(), verify: "OK".into() }))
     }
 
+    /// sendmail warns that DANE is configured for it.
+    pub(crate) fn dane_warning(&mut self, relay: &str) -> &mut Self {
+        self.event(What::DaneWarning(Relay::parse(relay.as_bytes()).unwrap()))
+    }
+
+    /// sendmail uses its entry.
+    pub(crate) fn uses(&mut self, relay: &str) -> &mut Self {
+        let relay = Relay::parse(relay.as_bytes()).unwrap();
+        self.event(What::TryTls(TryTls { relay, address: None }))
+    }
+
     pub(crate) fn ptr(&mut self, address: &str, name: &str) -> &mut Self {
         let names = match name {
             "" => vec![],
@@ -153,6 +175,7 @@ impl Story {
                 Change::Held(relay, hold) => format!("held {relay}: {hold}"),
                 Change::Proposed(relay, keys) => format!("proposed {relay}: {}", list(keys)),
                 Change::Active(relay, keys) => format!("active {relay}: {}", list(keys)),
+                Change::Joined(relay, keys) => format!("joined {relay}: {}", list(keys)),
                 Change::Proven(relay, proof) => format!("proof {relay}: {proof:?}"),
                 Change::Lifted(relay, keys, until) => {
                     let days = (i64::from(*until) - self.now().as_second()) / 86_400;
@@ -202,11 +225,17 @@ impl Story {
                     let answer = self.addresses.clone();
                     self.input(Input::Fact(Fact::Addresses(name, answer)));
                 }
+                Effect::Ask(Question::Ptr(address)) if self.no_ptr => {
+                    let none = Answer::Known(Ptr::default());
+                    self.input(Input::Fact(Fact::Ptr(address, none)));
+                }
                 Effect::Ask(question) => self.told.push(format!("ask {question:?}")),
                 Effect::Probe(relay, addresses, began) => {
                     self.began.insert(relay.to_string(), began);
+                    self.probing.push(relay.to_string());
                     self.told.push(format!("probe {relay} {addresses:?}"));
                 }
+                Effect::Vote(_) | Effect::Unvote(_) => self.votes.push(effect),
                 Effect::Flush(relay, ids) => {
                     self.told.push(format!("flush {relay} {}", ids.join(" ")));
                 }
@@ -269,7 +298,7 @@ impl Story {
         self
     }
 
-    fn answer_edit(&mut self, edit: Edit) {
+    pub(crate) fn answer_edit(&mut self, edit: Edit) {
         let Edit { relay, add, remove } = edit;
         let keys: Vec<_> = add.iter().map(Managed::tagged).collect();
         let failed = self.map_fails;

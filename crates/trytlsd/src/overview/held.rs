@@ -95,7 +95,8 @@ fn parted(detail: &str) -> (Option<(&str, Guard)>, &str) {
 }
 
 /// Whether waiting does not help. What ends by itself or is the operator's own word does not: time passes (worked
-/// lately, weak evidence), an alarm tells of it (own fault, limits), or he wanted it (never-list).
+/// lately, weak evidence), others have yet to see it (fleet), an alarm tells of it (own fault, limits), or he wanted it
+/// (never-list).
 fn needs_a_person(guard: Option<Guard>) -> bool {
     match guard {
         Some(
@@ -116,7 +117,8 @@ fn needs_a_person(guard: Option<Guard>) -> bool {
             | Guard::OwnFault
             | Guard::WeakEvidence
             | Guard::Limits
-            | Guard::FallsBack,
+            | Guard::FallsBack
+            | Guard::Fleet,
         ) => false,
     }
 }
