@@ -201,10 +201,21 @@ fn another_boot_a_slow_clock_and_a_journal_that_was_emptied_hide_nothing() {
     running.wait_says(&proposed(6)).unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
     std::fs::create_dir_all(folder.join("fedcba9876543210fedcba9876543210")).unwrap();
-    journal.add("fedcba9876543210fedcba9876543210/system", SENDMAIL, &fail(7)).unwrap();
+    let system = "fedcba9876543210fedcba9876543210/system";
+    journal.add(system, SENDMAIL, &fail(7)).unwrap();
     running.wait_says(&proposed(7)).unwrap();
     assert_eq!(running.stop().unwrap(), Some(0));
-    each_counted_once(&rig, 1..=7);
+
+    // Logged after a crash, by a clock that was slow at that boot, and by the time we start it is right again.
+    let crashed = Writer { boot: "88888888888888888888888888888888", slow: 1800, ..SENDMAIL };
+    journal.add("fedcba9876543210fedcba9876543210/crashed", crashed, &fail(8)).unwrap();
+    let mut running = rig.run().unwrap();
+    running.wait_says(&proposed(8)).unwrap();
+    journal.add(system, Writer { boot: crashed.boot, ..SENDMAIL }, &fail(9)).unwrap();
+    running.wait_says(&proposed(9)).unwrap();
+    assert!(!running.stderr().contains("may have been missed"), "{}", running.stderr());
+    assert_eq!(running.stop().unwrap(), Some(0));
+    each_counted_once(&rig, 1..=9);
 }
 
 /// journalctl lists the files first and then opens them, and passes over one that was renamed in between.
