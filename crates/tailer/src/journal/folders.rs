@@ -82,15 +82,17 @@ pub(crate) struct Hint {
     /// All that is watched; none if one of them could not be.
     watched: Vec<(PathBuf, FileId)>,
     watcher: Option<RecommendedWatcher>,
+    doubted: bool,
 }
 
 impl Hint {
     /// Watches the folders of the listing, if it does not do so already.
     pub(crate) fn watch(&mut self, listing: &Listing, caller: &Caller) {
-        if self.watcher.is_some() && self.watched == listing.folders {
+        let doubted = std::mem::take(&mut self.doubted);
+        if self.watcher.is_some() && self.watched == listing.folders && !doubted {
             return;
         }
-        self.forget();
+        self.watcher = None;
         match watcher(&listing.folders, caller) {
             Ok(watcher) => {
                 self.watched.clone_from(&listing.folders);
@@ -102,8 +104,8 @@ impl Hint {
 
     /// Is set up anew the next time: it was silent where it should have called. A folder that was made anew may even have
     /// the inode of the old one.
-    pub(crate) fn forget(&mut self) {
-        self.watcher = None;
+    pub(crate) fn doubt(&mut self) {
+        self.doubted = true;
     }
 }
 
@@ -157,7 +159,7 @@ mod tests {
         drop(file);
         fs::remove_dir_all(&machine).unwrap();
         fs::create_dir(&machine).unwrap();
-        hint.forget();
+        hint.doubt();
         hint.watch(&folders.list(), &caller);
         while events.try_recv().is_ok() {}
         caller.take_hint();

@@ -328,7 +328,7 @@ impl Journal {
             }
             (self.gone, self.back) = (missed && !self.found, Duration::ZERO);
             if self.found && !self.hinted {
-                self.hint.forget();
+                self.hint.doubt();
             }
             (self.live, self.ended, self.trouble) = (true, true, None);
             return self.pace.read(Instant::now(), self.hinted, self.found);
@@ -356,7 +356,7 @@ impl Journal {
     /// It is tried again after a while. Told if it is another trouble than the last one.
     fn fail(&mut self, error: Error) {
         self.live = false;
-        self.pace.failed(Instant::now());
+        self.pace.failed(Instant::now(), self.found);
         let words = error.to_string();
         self.complains = self.trouble.as_ref().is_none_or(|known| known.to_string() != words);
         self.trouble = Some(error);

@@ -39,8 +39,11 @@ impl Pace {
         self.latest = now + LONGEST;
     }
 
-    /// It could not be read.
-    pub(crate) fn failed(&mut self, now: Instant) {
+    /// It could not be read, or not up to its end.
+    pub(crate) fn failed(&mut self, now: Instant, found: bool) {
+        if found {
+            self.rest = SHORTEST;
+        }
         self.latest = now + self.rest;
         self.soonest = self.latest;
         self.rest = (self.rest * 2).min(LONGEST);
@@ -82,11 +85,13 @@ mod tests {
         let mut pace = Pace::new(now);
         let mut rests = Vec::new();
         for _ in 0..6 {
-            pace.failed(now);
+            pace.failed(now, false);
             rests.push((pace.due(true) - now).as_millis());
             assert_eq!(pace.due(false), pace.due(true));
         }
         assert_eq!(rests, [500, 1000, 2000, 4000, 8000, 10_000]);
+        pace.failed(now, true);
+        assert_eq!(pace.due(true), now + SHORTEST);
         pace.again(now);
         assert_eq!(pace.due(false), now + SHORTEST);
     }
