@@ -92,18 +92,18 @@ impl Source {
         args
     }
 
-    /// What [`Source::latest`] printed: how many entries there are, and the line of the first that is believed.
-    #[must_use]
-    pub fn believed_of(&self, printed: &[u8]) -> (usize, Option<String>) {
-        let (mut entries, mut lines) = (0, Vec::new());
-        Parser::default().feed(printed, |entry| {
-            entries += 1;
-            if lines.is_empty() && self.believed.judge(&entry) == Is::Sendmails {
-                sender::write(&entry, &mut lines);
-            }
-        });
-        let line = String::from_utf8_lossy(&lines).trim_end().to_owned();
-        (entries, (!line.is_empty()).then_some(line))
+    /// What [`Source::latest`] printed, in pieces: how many entries there are, and the lines of those that are believed.
+    pub fn believed_of<'a>(&self, printed: impl IntoIterator<Item = &'a [u8]>) -> (usize, Vec<u8>) {
+        let (mut entries, mut lines, mut parser) = (0, Vec::new(), Parser::default());
+        for piece in printed {
+            parser.feed(piece, |entry| {
+                entries += 1;
+                if self.believed.judge(&entry) == Is::Sendmails {
+                    sender::write(&entry, &mut lines);
+                }
+            });
+        }
+        (entries, lines)
     }
 }
 
