@@ -2,7 +2,7 @@
 //!
 //! journalctl reads the files in whatever format they are, also those of other versions, rotated and compressed; it is on
 //! every host that has a journal, and it is the one whose reading of them is right. It is run anew each time: from the
-//! entry that was given out last to the end. What says that it is time for that ([`folders`]: file events, and a timer) is
+//! entry that was given out last to the end. What says that it is time for that (`folders`: file events, and a timer) is
 //! never the truth itself, so nothing that is missed there is missed for good.
 //!
 //! Not `journalctl --follow`: it shows the entries of one boot only (systemd 250 and later), ends where the journal is
@@ -10,18 +10,18 @@
 //! 900,000 entries in 12 files, and there is one in ten seconds where nothing is logged.
 //!
 //! The place is the cursor of the last entry that was given out, believed or not (see `sender` for who is believed), with
-//! the numbers of those before it ([`reached`]): they tell what is new where the clock was set. That entry is asked for
+//! the numbers of those before it (`reached`): they tell what is new where the clock was set. That entry is asked for
 //! again each time, and passed over when it comes. If it does not come it is gone, removed with the oldest files
 //! ([`Loss::Entry`]), and what came after it is read all the same.
 //!
 //! **What fails.** No journalctl, no right to read the journal, a journalctl that ends with an error: told as
 //! [`Next::Trouble`], once for each cause, and tried again, less and less often up to ten seconds. What journald itself
 //! drops (its rate limit, `Storage=none`, a crash before it has written) never comes. In a folder in which the journals of
-//! several hosts are gathered, what arrives later than younger entries of another host is found at the next start only.
+//! several hosts are gathered, what arrives later than younger entries of another host is missed.
 //!
 //! What an attacker could try: entries that are not sendmail's (`sender`); entries without end or with strange fields
 //! (`export`); a flood: journalctl waits for us when its pipe is full, and the journal itself is the queue; changes without
-//! end, to have us read for nothing ([`pace`]).
+//! end, to have us read for nothing (`pace`).
 
 mod child;
 mod export;
