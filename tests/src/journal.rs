@@ -26,6 +26,10 @@ pub struct Writer<'a> {
     pub exe: Option<&'a str>,
     /// `SYSLOG_IDENTIFIER`.
     pub identifier: &'a str,
+    /// `_BOOT_ID`.
+    pub boot: &'a str,
+    /// So many seconds the clock is slow, when he writes.
+    pub slow: i64,
 }
 
 /// Debian's sendmail.
@@ -34,6 +38,8 @@ pub const SENDMAIL: Writer<'static> = Writer {
     uid: 0,
     exe: Some("/usr/libexec/sendmail/sendmail"),
     identifier: "sm-mta",
+    boot: "0123456789abcdef0123456789abcdef",
+    slow: 0,
 };
 
 /// A journal in a rig's folder.
@@ -103,13 +109,14 @@ impl<'a> Journal<'a> {
 #[expect(clippy::disallowed_methods, reason = "the entries are written now")]
 #[must_use]
 pub fn entry(writer: Writer<'_>, line: &str) -> Vec<u8> {
-    let Writer { transport, uid, exe, identifier } = writer;
+    let Writer { transport, uid, exe, identifier, boot, slow } = writer;
     let (before, message) = line.split_once("]: ").unwrap_or(("[1", line));
     let pid = before.rsplit('[').next().unwrap_or("1");
     let now = Timestamp::now().as_microsecond();
+    let told = now - slow * 1_000_000;
     let exe = exe.map_or(String::new(), |exe| format!("_EXE={exe}\n"));
     format!(
-        "__REALTIME_TIMESTAMP={now}\n__MONOTONIC_TIMESTAMP={now}\n_BOOT_ID=0123456789abcdef0123456789abcdef\n\
+        "__REALTIME_TIMESTAMP={told}\n__MONOTONIC_TIMESTAMP={now}\n_BOOT_ID={boot}\n\
          _TRANSPORT={transport}\n_UID={uid}\n{exe}_PID={pid}\n_HOSTNAME=mx1\nPRIORITY=6\nSYSLOG_FACILITY=2\n\
          SYSLOG_IDENTIFIER={identifier}\nMESSAGE={message}\n\n"
     )

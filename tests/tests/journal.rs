@@ -29,6 +29,17 @@ fn proposed(n: u32) -> String {
     format!("Try_TLS:192.0.2.{n}\tNO\n")
 }
 
+/// Each of these failures was counted, and once.
+fn each_counted_once(rig: &Rig, failures: impl IntoIterator<Item = u32>) {
+    for n in failures {
+        let relay = format!("mx{n}.example.org");
+        let args = ["explain", "--config", "trytlsd.toml", "--no-dns", "--json", &relay];
+        let explained: serde_json::Value =
+            serde_json::from_str(&rig.trytlsd(&args).unwrap().stdout).unwrap();
+        assert_eq!(explained["evidence"]["stuck"].as_u64(), Some(1), "mx{n}");
+    }
+}
+
 #[test]
 fn lines_are_found_and_followed_and_none_is_lost_or_counted_twice() {
     let rig = rig();
@@ -63,16 +74,7 @@ fn lines_are_found_and_followed_and_none_is_lost_or_counted_twice() {
     running.wait_says(&proposed(8)).unwrap();
     assert!(!running.stderr().contains("may have been missed"), "{}", running.stderr());
     assert_eq!(running.stop().unwrap(), Some(0));
-    let of = |n| {
-        let relay = format!("mx{n}.example.org");
-        let args = ["explain", "--config", "trytlsd.toml", "--no-dns", "--json", &relay];
-        let explained: serde_json::Value =
-            serde_json::from_str(&rig.trytlsd(&args).unwrap().stdout).unwrap();
-        explained["evidence"]["stuck"].as_u64()
-    };
-    for n in 1..=8 {
-        assert_eq!(of(n), Some(1), "mx{n}");
-    }
+    each_counted_once(&rig, 1..=8);
 }
 
 #[test]
@@ -138,36 +140,166 @@ fn what_others_write_in_sendmails_name_is_not_believed() {
 }
 
 #[test]
-fn a_journalctl_that_ends_is_started_again() {
+fn a_place_that_was_vacuumed_is_told() {
     let rig = rig();
-    let Some(journal) = journal(&rig, "a_journalctl_that_ends_is_started_again") else { return };
-    journal.add("system", SENDMAIL, &fail(1)).unwrap();
-    let real = rig.read("bin/journalctl");
-    let words = real.trim_end().strip_prefix("#!/bin/sh\n").unwrap();
-    // It ends by itself after a second when it follows, and leaves its number for the test.
-    let short =
-        words.replacen("exec ", "echo $$ >>pids\ncase \"$*\" in *--follow*) exec timeout 1 ", 1);
-    rig.program("journalctl", &format!("{short} ;; esac\n{words}")).unwrap();
+    let Some(journal) = journal(&rig, "a_place_that_was_vacuumed_is_told") else { return };
+    journal.add("old", SENDMAIL, &fail(1)).unwrap();
     let mut running = rig.run().unwrap();
     running.wait_says(&proposed(1)).unwrap();
-    running.wait_says("ended (exit status: 124)").unwrap();
-    journal.add("system", SENDMAIL, &fail(2)).unwrap();
+    assert_eq!(running.stop().unwrap(), Some(0));
+    journal.add("new", SENDMAIL, &fail(2)).unwrap();
+    journal.vacuum("old").unwrap();
+    let mut running = rig.run().unwrap();
+    running.wait_says("that was read last is kept no more; lines may have been missed").unwrap();
     running.wait_says(&proposed(2)).unwrap();
-    rig.program("journalctl", words).unwrap();
-    journal.add("system", SENDMAIL, &fail(3)).unwrap();
+    assert_eq!(running.stop().unwrap(), Some(0));
+    // With nothing left at all, too; and what comes is read.
+    journal.vacuum("new").unwrap();
+    let mut running = rig.run().unwrap();
+    running.wait_says("may have been missed").unwrap();
+    journal.add("newer", SENDMAIL, &fail(3)).unwrap();
     running.wait_says(&proposed(3)).unwrap();
-    assert_eq!(running.stdout().lines().count(), 3, "{}", running.stdout());
+    assert_eq!(running.stderr().matches("may have been missed").count(), 1, "{}", running.stderr());
+}
 
-    // None outlives the daemon, not even one that is killed.
+#[test]
+fn another_boot_a_slow_clock_and_a_journal_that_was_emptied_hide_nothing() {
+    let rig = rig();
+    let name = "another_boot_a_slow_clock_and_a_journal_that_was_emptied_hide_nothing";
+    let Some(journal) = journal(&rig, name) else { return };
+    let folder = rig.path(tests::journal::FOLDER);
+    // The folder itself comes later, and then one in it, as journald makes it.
+    std::fs::remove_dir(&folder).unwrap();
+    let mut running = rig.run().unwrap();
+    running.wait_says("trying again").unwrap();
+    let machine = "0123456789abcdef0123456789abcdef";
+    let file = |name: &str| format!("{machine}/{name}");
+    std::fs::create_dir_all(folder.join(machine)).unwrap();
+    journal.add(&file("system"), SENDMAIL, &fail(1)).unwrap();
+    running.wait_says(&proposed(1)).unwrap();
+
+    let rebooted = Writer { boot: "fedcba9876543210fedcba9876543210", ..SENDMAIL };
+    journal.add(&file("system"), rebooted, &fail(2)).unwrap();
+    running.wait_says(&proposed(2)).unwrap();
+    let again = Writer { boot: "99999999999999999999999999999999", ..SENDMAIL };
+    journal.add(&file("next"), again, &fail(3)).unwrap();
+    running.wait_says(&proposed(3)).unwrap();
+
+    // Set back by an hour: in the same file, and in one that is new.
+    let slow = Writer { slow: 3600, ..again };
+    journal.add(&file("next"), slow, &fail(4)).unwrap();
+    running.wait_says(&proposed(4)).unwrap();
+    journal.add(&file("slow"), slow, &fail(5)).unwrap();
+    running.wait_says(&proposed(5)).unwrap();
+
+    // Emptied; and made anew.
+    for name in ["system", "next", "slow"] {
+        journal.vacuum(&file(name)).unwrap();
+    }
+    running.wait_says("kept no more").unwrap();
+    journal.add(&file("system"), SENDMAIL, &fail(6)).unwrap();
+    running.wait_says(&proposed(6)).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(folder.join("fedcba9876543210fedcba9876543210")).unwrap();
+    let system = "fedcba9876543210fedcba9876543210/system";
+    journal.add(system, SENDMAIL, &fail(7)).unwrap();
+    running.wait_says(&proposed(7)).unwrap();
+    assert_eq!(running.stop().unwrap(), Some(0));
+
+    // Logged after a crash, by a clock that was slow at that boot, and by the time we start it is right again.
+    let crashed = Writer { boot: "88888888888888888888888888888888", slow: 1800, ..SENDMAIL };
+    journal.add("fedcba9876543210fedcba9876543210/crashed", crashed, &fail(8)).unwrap();
+    let mut running = rig.run().unwrap();
+    running.wait_says(&proposed(8)).unwrap();
+    journal.add(system, Writer { boot: crashed.boot, ..SENDMAIL }, &fail(9)).unwrap();
+    running.wait_says(&proposed(9)).unwrap();
+    assert!(!running.stderr().contains("may have been missed"), "{}", running.stderr());
+    assert_eq!(running.stop().unwrap(), Some(0));
+    each_counted_once(&rig, 1..=9);
+}
+
+/// journalctl lists the files first and then opens them, and passes over one that was renamed in between.
+#[test]
+fn a_rotation_while_journalctl_opens_the_files_hides_nothing() {
+    let rig = rig();
+    let name = "a_rotation_while_journalctl_opens_the_files_hides_nothing";
+    let Some(journal) = journal(&rig, name) else { return };
+    journal.add("older", SENDMAIL, &fail(1)).unwrap();
+    let mut running = rig.run().unwrap();
+    running.wait_says(&proposed(1)).unwrap();
     running.signal(Signal::KILL).unwrap();
     running.wait_end(std::time::Duration::from_secs(5)).unwrap();
+
+    journal.add("system", SENDMAIL, &fail(2)).unwrap();
+    journal.add("spare", SENDMAIL, &fail(3)).unwrap();
+    let real = rig.read("bin/journalctl");
+    let words = real.trim_end().strip_prefix("#!/bin/sh\n").unwrap();
     let folder = rig.path(tests::journal::FOLDER).display().to_string();
+    std::fs::copy(format!("{folder}/spare.journal"), rig.path("spare.journal")).unwrap();
+    journal.vacuum("spare").unwrap();
+    // Once: it sees the file that was begun, and not what became of the one that it had listed.
+    let rotated = format!(
+        "if [ -e spare.journal ]; then\n\
+         mv {folder}/system.journal hidden\n\
+         mv spare.journal {folder}/system.journal\n\
+         {}\n\
+         mv hidden {folder}/system@1.journal\n\
+         cat printed\nexit\nfi\n{words}",
+        words.replacen("exec ", "", 1).to_owned() + " >printed"
+    );
+    rig.program("journalctl", &rotated).unwrap();
+    let mut running = rig.run().unwrap();
+    running.wait_says(&proposed(3)).unwrap();
+    running.wait_says(&proposed(2)).unwrap();
+    assert!(!rig.path("spare.journal").exists());
+    assert!(!running.stderr().contains("may have been missed"), "{}", running.stderr());
+    assert_eq!(running.stop().unwrap(), Some(0));
+    each_counted_once(&rig, 1..=3);
+}
+
+#[test]
+fn a_journalctl_that_is_killed_is_started_again_and_none_outlives_us() {
+    let rig = rig();
+    let name = "a_journalctl_that_is_killed_is_started_again_and_none_outlives_us";
+    let Some(journal) = journal(&rig, name) else { return };
+    for n in 1..=4 {
+        journal.add("system", SENDMAIL, &fail(n)).unwrap();
+    }
+    let real = rig.read("bin/journalctl");
+    let words = real.trim_end().strip_prefix("#!/bin/sh\n").unwrap();
+    // Killed in the middle of an entry, some bytes further on each time.
+    let short = format!(
+        "echo >>times\nn=$(wc -l <times)\n\
+         if [ $n -lt 8 ]; then {} | head -c $((n * 500)); kill -9 $$; fi\n{words}",
+        words.replacen("exec ", "", 1)
+    );
+    rig.program("journalctl", &short).unwrap();
+    let mut running = rig.run().unwrap();
+    running.wait_says("ended (signal: 9 (SIGKILL))").unwrap();
+    for n in 1..=4 {
+        running.wait_says(&proposed(n)).unwrap();
+    }
+    assert_eq!(running.stderr().matches("ended (signal: 9").count(), 1, "{}", running.stderr());
+
+    // One that is in the middle of much when we are killed ends too.
+    let endless = format!(
+        "echo $$ >pid\n{}\nwhile echo MESSAGE=x; do :; done",
+        words.replacen("exec ", "", 1)
+    );
+    rig.program("journalctl", &endless).unwrap();
+    journal.add("system", SENDMAIL, &fail(5)).unwrap();
+    running.wait_says(&proposed(5)).unwrap();
+    let pid = rig.read("pid").trim().to_owned();
+    running.signal(Signal::KILL).unwrap();
+    running.wait_end(std::time::Duration::from_secs(5)).unwrap();
     tests::wait::until(std::time::Duration::from_secs(10), "the end of journalctl", || {
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        let mut lines = processes.filter_map(|p| std::fs::read(p.path().join("cmdline")).ok());
-        (!lines.any(|line| String::from_utf8_lossy(&line).contains(&folder))).then_some(())
+        (!std::path::Path::new("/proc").join(&pid).exists()).then_some(())
     })
     .unwrap();
+    rig.program("journalctl", words).unwrap();
+    let running = rig.run().unwrap();
+    assert_eq!(running.stop().unwrap(), Some(0));
+    each_counted_once(&rig, 1..=5);
 }
 
 #[test]

@@ -90,8 +90,14 @@ pub(crate) fn on_map(state: &mut State, map: MapState, now: Timestamp, outcome: 
         }
         MapState::Overtaken(relay, keys) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };
-            settle(record, &keys);
-            weigh_anew(state, &relay, now, outcome);
+            if settle(record, &keys) {
+                return weigh_anew(state, &relay, now, outcome); // TLS worked meanwhile.
+            }
+            let enough = record.weigh(&state.rules, now).enough && record.is_open(now);
+            // It was told as a candidate before the edit.
+            if (record.is_decided() || enough) && !state.is_halted() {
+                candidate::consider_again(state, &relay, now, outcome);
+            }
         }
         MapState::Failed(relay, keys, why) => {
             let Some(record) = state.relays.get_mut(relay.as_str()) else { return };

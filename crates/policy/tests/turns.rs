@@ -12,7 +12,7 @@ use policy::fact::{Answer, Sts, StsMode, Tlsa};
 use policy::input::{Input, MapState, Proof, Request};
 use policy::never::NeverList;
 use policy::rules::{Life, Rules};
-use story::{MX, Story, active, admin, look, reload};
+use story::{MX, Story, active, admin, look, reload, three};
 
 const DAY: i64 = 24 * 60;
 const PROBE: &str = "probe mx.example.org [192.0.2.1]";
@@ -166,7 +166,7 @@ fn dane_and_mta_sts_are_asked_anew_before_a_renewal() {
 
     let mut story = Story::new(Rules::default());
     story.to = vec!["user@example.net"];
-    story::three(&mut story).ptr("192.0.2.1", "");
+    three(&mut story).ptr("192.0.2.1", "");
     let life = Life { unused_after: SignedDuration::ZERO, ..Life::default() };
     story.state.set_rules(Rules { life, ..Rules::default() });
     hours(&mut story, 30 * 24);
@@ -299,6 +299,34 @@ fn an_entry_that_another_relay_is_getting_stays_until_that_is_known() {
     story.map_fails = false;
     story.success(other).tick(2);
     assert!(story.told.contains(&OUT.to_owned()), "{story}");
+}
+
+#[test]
+fn a_candidate_whose_edit_others_overtook_is_told_once() {
+    let ordered = |story: &mut Story| {
+        let edit = story.ordered.pop().unwrap();
+        let keys = edit.add.iter().map(|entry| entry.tagged()).collect();
+        Input::Map(MapState::Overtaken(edit.relay, keys))
+    };
+    let candidates =
+        |story: &Story| story.told.iter().filter(|told| told.starts_with("candidate ")).count();
+    let mut story = Story::new(Rules::default());
+    story.map_is_slow = true;
+    three(&mut story).ptr("192.0.2.1", "");
+    let overtaken = ordered(&mut story);
+    story.told.clear();
+    story.input(overtaken).ptr("192.0.2.1", "");
+    assert_eq!((candidates(&story), story.ordered.len()), (0, 1), "{story}");
+
+    // Where TLS worked meanwhile, what broke since then makes another candidate (held, for TLS just worked).
+    story.success(MX);
+    for _ in 0..3 {
+        story.wait(15).stuck(MX, "192.0.2.1");
+    }
+    story.told.clear();
+    let overtaken = ordered(&mut story);
+    story.input(overtaken);
+    assert_eq!((candidates(&story), story.ordered.len()), (1, 0), "{story}");
 }
 
 #[test]

@@ -73,6 +73,13 @@ pub enum Loss {
         /// The log.
         path: PathBuf,
     },
+    /// The journal's entry that was read last is kept no more. What came after it is read, as far as that is kept; nothing
+    /// comes again.
+    #[error("the entry of {path:?} that was read last is kept no more")]
+    Entry {
+        /// The journal.
+        path: PathBuf,
+    },
     /// A file of the log that is not the current one cannot be read, or not to its end.
     #[error(transparent)]
     File(Error),

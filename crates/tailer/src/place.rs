@@ -11,6 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::file::FileId;
+use crate::journal::Reached;
 use crate::witness::Witness;
 
 /// How many marks a place has at most; the newest are kept. More files than this are held only in a back-log of
@@ -33,10 +34,7 @@ enum Version {
     },
     /// In the journal.
     #[serde(rename = "journal")]
-    Journal {
-        /// Of the last entry that was given out.
-        cursor: String,
-    },
+    Journal(Reached),
 }
 
 /// How far one file was given out.
@@ -59,24 +57,24 @@ impl Place {
         Self(Version::V1 { files })
     }
 
-    /// The place after an entry of the journal.
-    pub(crate) fn journal(cursor: String) -> Self {
-        Self(Version::Journal { cursor })
+    /// A place in the journal.
+    pub(crate) fn journal(reached: Reached) -> Self {
+        Self(Version::Journal(reached))
     }
 
     /// Its marks, oldest file first; none if it is a place in the journal.
     pub(crate) fn marks(&self) -> &[Mark] {
         match &self.0 {
             Version::V1 { files } => files,
-            Version::Journal { .. } => &[],
+            Version::Journal(_) => &[],
         }
     }
 
-    /// The cursor of the journal's entry after which it is, if it is a place in the journal.
-    pub(crate) fn cursor(&self) -> Option<&str> {
+    /// How far the journal was given out, if it is a place there.
+    pub(crate) fn reached(&self) -> Option<&Reached> {
         match &self.0 {
             Version::V1 { .. } => None,
-            Version::Journal { cursor } => Some(cursor),
+            Version::Journal(reached) => Some(reached),
         }
     }
 }
@@ -123,6 +121,12 @@ mod tests {
         let text = serde_json::to_string(&place).unwrap();
         assert!(text.len() < 3 << 10, "{}", text.len());
         assert_eq!(serde_json::from_str::<Place>(&text).unwrap(), place);
+
+        let cursor = |n: usize| format!("s={n:032x};i={:x};b={n:032x};m=1;t=1;x=1", u64::MAX);
+        let mut reached = Reached::first(cursor(0));
+        (1..100).for_each(|n| reached.advance(cursor(n)));
+        let text = serde_json::to_string(&Place::journal(reached)).unwrap();
+        assert!(text.len() < 3 << 10, "{}", text.len());
     }
 
     #[test]
@@ -130,9 +134,9 @@ mod tests {
         let text = serde_json::to_string(&Place::default()).unwrap();
         assert_eq!(text, r#"{"version":"1","files":[]}"#);
         assert!(serde_json::from_str::<Place>(&text.replace('1', "2")).is_err());
-        let journal = Place::journal("s=1;i=2".to_owned());
+        let journal = Place::journal(Reached::first("s=1;i=2".to_owned()));
         let text = serde_json::to_string(&journal).unwrap();
-        assert_eq!(text, r#"{"version":"journal","cursor":"s=1;i=2"}"#);
+        assert_eq!(text, r#"{"version":"journal","cursor":"s=1;i=2","sources":[["1",2]]}"#);
         assert_eq!(serde_json::from_str::<Place>(&text).unwrap(), journal);
     }
 }

@@ -90,9 +90,10 @@ fn read(config: &Config, program: &Path) -> Said {
         let said = said.lines().next().unwrap_or_default();
         return wrong(format!("the journal {shown}: {said} ({})", output.status));
     }
-    match source.believed_of(&output.stdout) {
-        (_, Some(line)) => {
-            let stamp = line.split(' ').next().unwrap_or_default();
+    let (entries, lines) = source.believed_of([&output.stdout[..]]);
+    let lines = String::from_utf8_lossy(&lines);
+    match (entries, lines.split_once(' ')) {
+        (_, Some((stamp, _))) => {
             good(format!("the journal {shown} holds lines of sendmail's, the last of {stamp}"))
         }
         (0, None) => wrong(format!("the journal {shown} holds no line of the mail facility"))

@@ -404,9 +404,8 @@ fn files(config: &Config, remembered: &Remembered) -> (Logs, Vec<Log>) {
 /// The journal, from where reading ended.
 fn the_journal(config: &Config, remembered: &Remembered) -> (Logs, Vec<Log>) {
     let (log, place) = Log::new(journal::name(config), remembered, config);
-    let since = clock::system().checked_sub(look_back(config).unsigned_abs());
-    let since = since.unwrap_or(UNIX_EPOCH);
-    let journal = Journal::new(journal::source(config), place.as_ref(), since);
+    let ago = look_back(config).unsigned_abs();
+    let journal = Journal::new(journal::source(config), place.as_ref(), ago);
     (Logs::Journal(Box::new(journal)), vec![log])
 }
 

@@ -1,4 +1,4 @@
-//! journalctl, run for as long as there is something to read from it.
+//! journalctl, run until it has printed what there is.
 //!
 //! It gets its arguments as they are, no shell, a clean environment and a process group of its own. It ends with us: by
 //! SIGKILL when this is dropped, and by itself when its output is closed, as when we were killed.
@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::journal::Event;
-use crate::journal::export::{Field, Parser};
+use crate::journal::export::{Entry, Field, Parser};
+use crate::journal::folders::{Folders, Listing};
+use crate::journal::reached::Reached;
 use crate::journal::sender::{self, Believed, Is};
 
 /// Bytes that are read at a time.
@@ -39,13 +41,18 @@ pub struct Source {
     pub believed: Believed,
 }
 
+/// Earlier than so long ago nothing is asked for: journalctl takes no time before 1970.
+const LONGEST_AGO: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// Which entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum From {
-    /// This one, and what came after it.
-    Cursor(String),
-    /// Since then.
-    Since(Duration),
+    /// Those that are not held yet. For those that only the time of day would find, it is set back by so much.
+    After(Reached, Duration),
+    /// Those that are not older. Reckoned from when journalctl runs: a clock that is set back meanwhile hides none.
+    Ago(Duration),
+    /// All.
+    Oldest,
 }
 
 impl Source {
@@ -70,41 +77,33 @@ impl Source {
         args
     }
 
-    fn args(&self, from: &From, follow: bool) -> Vec<OsString> {
+    fn args(&self, from: &From) -> Vec<OsString> {
         let mut args = self.common();
-        if follow {
-            // By itself it begins with the last ten.
-            args.extend(["--follow", "--no-tail"].map(OsString::from));
-        }
-        args.push(match from {
-            // The entry itself comes too: it is the proof that it is still there. (--after-cursor with matches loses an entry,
-            // up to systemd 254.)
-            From::Cursor(cursor) => format!("--cursor={cursor}").into(),
-            From::Since(time) => format!("--since=@{}", time.as_secs()).into(),
+        args.extend(match from {
+            // The last entry itself comes too: it is the proof that it is still there. (--after-cursor with matches loses an
+            // entry, up to systemd 254.)
+            From::After(reached, back) => Some(format!("--cursor={}", reached.seek(*back)).into()),
+            From::Ago(time) => {
+                Some(format!("--since=-{}s", time.min(&LONGEST_AGO).as_secs()).into())
+            }
+            From::Oldest => None::<OsString>,
         });
         args.extend(MATCHES.map(OsString::from));
         args
     }
 
-    /// What [`Source::latest`] printed: how many entries there are, and the line of the first that is believed.
-    #[must_use]
-    pub fn believed_of(&self, printed: &[u8]) -> (usize, Option<String>) {
-        let (mut entries, mut lines) = (0, Vec::new());
-        Parser::default().feed(printed, |entry| {
-            entries += 1;
-            if lines.is_empty() && self.believed.judge(&entry) == Is::Sendmails {
-                sender::write(&entry, &mut lines);
-            }
-        });
-        let line = String::from_utf8_lossy(&lines).trim_end().to_owned();
-        (entries, (!line.is_empty()).then_some(line))
-    }
-}
-
-impl From {
-    /// Since that time; none is earlier than 1970.
-    pub(crate) fn since(time: std::time::SystemTime) -> Self {
-        Self::Since(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+    /// What [`Source::latest`] printed, in pieces: how many entries there are, and the lines of those that are believed.
+    pub fn believed_of<'a>(&self, printed: impl IntoIterator<Item = &'a [u8]>) -> (usize, Vec<u8>) {
+        let (mut entries, mut lines, mut parser) = (0, Vec::new(), Parser::default());
+        for piece in printed {
+            parser.feed(piece, |entry| {
+                entries += 1;
+                if self.believed.judge(&entry) == Is::Sendmails {
+                    sender::write(&entry, &mut lines);
+                }
+            });
+        }
+        (entries, lines)
     }
 }
 
@@ -116,22 +115,30 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// Starts it. Its entries come as events with this number: what an earlier one still has on its way is told by its own.
+    /// `listing` is what the folders held just before.
     pub(crate) fn start(
         source: &Source,
         from: &From,
-        follow: bool,
+        (folders, listing): (Folders, Listing),
         number: u64,
         events: SyncSender<Event>,
     ) -> io::Result<Self> {
-        let mut child = spawn(&source.program, &source.args(from, follow))?;
+        let mut child = spawn(&source.program, &source.args(from))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let reading = Self { child };
-        let expect = match from {
-            From::Cursor(cursor) => Some(cursor.clone()),
-            From::Since(_) => None,
+        let reached = match from {
+            From::After(reached, _) => Some(reached.clone()),
+            From::Ago(_) | From::Oldest => None,
         };
-        let believed = source.believed.clone();
-        let pump = Pump { number, believed, expect, events };
+        let pump = Pump {
+            number,
+            believed: source.believed.clone(),
+            expected: reached.clone(),
+            reached,
+            folders,
+            listing: Some(listing),
+            events,
+        };
         let said = thread::Builder::new()
             .name("journal-said".to_owned())
             .spawn(move || stderr.map(gather).unwrap_or_default())?;
@@ -155,7 +162,7 @@ impl Drop for Reading {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a child that is read for as long as we live; the others have a deadline"
+    reason = "a child that may print for as long as there are entries; the others have a deadline"
 )]
 fn spawn(program: &Path, args: &[OsString]) -> io::Result<Child> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
@@ -186,75 +193,110 @@ fn gather(mut stderr: ChildStderr) -> Vec<u8> {
 struct Pump {
     number: u64,
     believed: Believed,
-    /// The entry that must come first, if it is still there; it was given out already.
-    expect: Option<String>,
+    /// Whose last entry must come, if it is still there; none once it came.
+    expected: Option<Reached>,
+    /// What was given out.
+    reached: Option<Reached>,
+    folders: Folders,
+    /// What they held before the child began; taken once it was compared.
+    listing: Option<Listing>,
     events: SyncSender<Event>,
+}
+
+/// Why nothing more is read.
+enum Stop {
+    /// Nobody wants it any more.
+    Unwanted,
+    /// Files were renamed, made or removed while the child opened them: it may have passed one over.
+    Moved,
 }
 
 impl Pump {
     fn run(mut self, stdout: Option<ChildStdout>, said: JoinHandle<Vec<u8>>) {
-        let gone = match stdout.map(|stdout| self.read(stdout)) {
-            Some(Err(())) => return, // Nobody wants it any more.
-            Some(Ok(gone)) => gone,
-            None => false,
+        let read = stdout.map_or(Ok(()), |stdout| self.read(stdout));
+        let event = match read.and_then(|()| self.compare()) {
+            Err(Stop::Unwanted) => return,
+            // It may have much to print yet, and is ended by whoever hears of this.
+            Err(Stop::Moved) => Event::Moved { number: self.number },
+            Ok(()) => Event::Ended {
+                number: self.number,
+                said: String::from_utf8_lossy(&said.join().unwrap_or_default()).into_owned(),
+                missed: self.expected.is_some(),
+            },
         };
-        if gone {
-            // It may go on for as long as we live, and is ended by whoever hears of this.
-            let (number, said) = (self.number, String::new());
-            return drop(self.events.send(Event::Ended { number, said, missed: true, gone }));
-        }
-        let said = String::from_utf8_lossy(&said.join().unwrap_or_default()).into_owned();
-        let missed = self.expect.is_some();
-        drop(self.events.send(Event::Ended { number: self.number, said, missed, gone }));
+        drop(self.events.send(event));
     }
 
-    /// Reads up to the end, or until it is seen that the expected entry is gone; whether it is. Where journalctl begins then is
-    /// not to be relied on: nothing of it is given out. An error is a receiver that has gone.
-    fn read(&mut self, mut stdout: ChildStdout) -> Result<bool, ()> {
+    /// Reads up to the end.
+    fn read(&mut self, mut stdout: ChildStdout) -> Result<(), Stop> {
         let mut parser = Parser::default();
         let mut buffer = vec![0; READ];
         loop {
             let read = match stdout.read(&mut buffer) {
-                Ok(0) => return Ok(false),
+                Ok(0) => return Ok(()),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Ok(false),
+                Err(_) => return Ok(()),
             };
-            let (mut lines, mut cursor, mut forged, mut gone) = (Vec::new(), None, None, false);
-            let (believed, expect) = (&self.believed, &mut self.expect);
+            // It prints nothing before it has opened all.
+            self.compare()?;
+            let mut block = Block::default();
+            let Self { believed, expected, reached, .. } = self;
             parser.feed(buffer.get(..read).unwrap_or_default(), |entry| {
                 let Some(at) = entry.get(Field::Cursor) else { return };
                 let at = String::from_utf8_lossy(at).into_owned();
-                if gone {
+                expected.take_if(|expected| expected.is_at(&at));
+                if reached.as_ref().is_some_and(|reached| reached.holds(&at)) {
                     return;
                 }
-                if let Some(expected) = expect.take() {
-                    gone = expected != at;
-                    return;
+                match reached {
+                    Some(reached) => reached.advance(at),
+                    None => *reached = Some(Reached::first(at)),
                 }
-                match believed.judge(&entry) {
-                    Is::Sendmails => {
-                        sender::write(&entry, &mut lines);
-                    }
-                    Is::Forged => forged = Some(entry),
-                    Is::Others => {}
-                }
-                cursor = Some(at);
+                block.add(entry, believed);
             });
-            if gone {
-                return Ok(true);
-            }
-            if let Some(cursor) = cursor {
-                let number = self.number;
-                let forged = forged.map(|entry| {
-                    let text = |field| {
-                        entry.get(field).map_or("none".into(), |v| v.escape_ascii().to_string())
-                    };
-                    [Field::Identifier, Field::Uid, Field::Exe].map(text)
-                });
-                let event = Event::Entries { number, lines, cursor, forged };
-                self.events.send(event).map_err(drop)?;
+            if let Some(reached) = self.reached.clone().filter(|_| block.any) {
+                let event = block.event(self.number, reached);
+                self.events.send(event).map_err(|_| Stop::Unwanted)?;
             }
         }
+    }
+
+    /// Whether the folders hold what they held before the child began; asked once.
+    fn compare(&mut self) -> Result<(), Stop> {
+        match self.listing.take() {
+            Some(before) if self.folders.list() != before => Err(Stop::Moved),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What one read gave.
+#[derive(Default)]
+struct Block {
+    any: bool,
+    lines: Vec<u8>,
+    forged: Option<Entry>,
+}
+
+impl Block {
+    fn add(&mut self, entry: Entry, believed: &Believed) {
+        self.any = true;
+        match believed.judge(&entry) {
+            Is::Sendmails => {
+                sender::write(&entry, &mut self.lines);
+            }
+            Is::Forged => self.forged = Some(entry),
+            Is::Others => {}
+        }
+    }
+
+    fn event(self, number: u64, reached: Reached) -> Event {
+        let forged = self.forged.map(|entry| {
+            let text =
+                |field| entry.get(field).map_or("none".into(), |v| v.escape_ascii().to_string());
+            [Field::Identifier, Field::Uid, Field::Exe].map(text)
+        });
+        Event::Entries { number, lines: self.lines, reached, forged }
     }
 }

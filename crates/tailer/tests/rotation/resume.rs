@@ -344,7 +344,7 @@ fn packed_files_with_faults() {
             .iter()
             .filter_map(|loss| match loss {
                 Loss::File(error) => Some(error),
-                Loss::Place { .. } => None,
+                Loss::Place { .. } | Loss::Entry { .. } => None,
             })
             .collect();
         match is {
