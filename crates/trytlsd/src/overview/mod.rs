@@ -22,7 +22,7 @@ use std::path::Path;
 
 use config::Config;
 use jiff::{SignedDuration, Timestamp};
-use ledger::{Error, Loaded, View};
+use ledger::{Error, Loaded, View, Wanted};
 use policy::moment::moment;
 use policy::state::State;
 use sendmail::cf::{Cf, QUEUE_RETURN};
@@ -79,6 +79,9 @@ pub(crate) struct Overview {
     /// What happened, the oldest first.
     #[serde(skip)]
     pub(crate) happened: Vec<Happened>,
+    /// The number of the latest happening.
+    #[serde(skip)]
+    pub(crate) newest: i64,
     /// Stuck attempts that still count.
     #[serde(skip)]
     pub(crate) attempts: Vec<Attempt>,
@@ -133,6 +136,9 @@ pub(crate) struct Happened {
     pub(crate) relay: Option<String>,
     pub(crate) what: String,
     pub(crate) detail: String,
+    /// Its number in the ledger: ascending.
+    #[serde(skip)]
+    pub(crate) id: i64,
 }
 
 /// Stuck attempts.
@@ -170,12 +176,14 @@ impl Overview {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let path = &config.ledger.path.0.0;
-        let (ledger, loaded, history) = match View::open(path) {
+        let looked_at = now.saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN).min(since);
+        let wanted = Wanted { of: None, after: None, since: looked_at, limit: MOST_HAPPENINGS };
+        let (ledger, loaded, (history, newest)) = match View::open(path) {
             Ok(mut view) => {
-                let history = view.history(None, Timestamp::MIN.max(since), MOST_HAPPENINGS)?;
+                let history = view.happenings(&wanted)?;
                 (true, view.load()?, history)
             }
-            Err(Error::Missing { .. }) => (false, Loaded::default(), Vec::new()),
+            Err(Error::Missing { .. }) => (false, Loaded::default(), (Vec::new(), 0)),
             Err(error) => return Err(error),
         };
         let mut remembered = Remembered::from(loaded);
@@ -189,7 +197,7 @@ impl Overview {
         let set = Cf::read(&config.access.cf.0.0).ok().and_then(|cf| cf.queue_return);
         let happened: Vec<Happened> = history
             .into_iter()
-            .map(|h| Happened { at: h.at, relay: h.relay, what: h.what, detail: h.detail })
+            .map(|(id, h)| Happened { id, at: h.at, relay: h.relay, what: h.what, detail: h.detail })
             .collect();
         let daemon = Daemon {
             pid: ledger::holder(path),
@@ -216,10 +224,13 @@ impl Overview {
             queue_return,
             queue_return_is_set: set.is_some(),
             happened,
+            newest,
             attempts: attempts(&state),
             successes,
         };
         overview.holds = Holds::of(&overview.happened).standing(&state, now);
+        // A hold may be older than what is asked for.
+        overview.happened.retain(|happened| happened.at >= since);
         overview.count(&state);
         Ok(overview)
     }
