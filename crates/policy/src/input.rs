@@ -10,7 +10,7 @@ use maillog::event::Event;
 use maillog::relay::Relay;
 
 use crate::adoption::{AdoptionChange, LineNews, Word};
-use crate::alarm::{About, Alarm};
+use crate::alarm::{About, Alarm, Outside};
 use crate::approval::Approval;
 use crate::clients::{ClientChange, ClientEdit, ClientNews};
 use crate::evidence::Weight;
@@ -37,6 +37,8 @@ pub enum Input<'a> {
     Client(ClientNews),
     /// What became of the taking out of a line of the admin's that is adopted for the relay.
     Line(Relay<'static>, LineNews),
+    /// What is done outside fails, and why; none: it works.
+    Trouble(Outside, Option<Box<str>>),
     /// An operator's word.
     Request(Request),
     /// Time passed.

@@ -8,6 +8,7 @@
 //! became of an edit that was under way is seen there. Then the logs are read on from their places.
 
 mod requests;
+mod troubles;
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,6 +22,7 @@ use facts::Resolver;
 use jiff::Timestamp;
 use maillog::relay::Relay;
 use policy::adoption::LineNews;
+use policy::alarm::Outside;
 use policy::clients::{Became, ClientChange, ClientEdit, ClientNews};
 use policy::fact::Fact;
 use policy::halt::HaltKind;
@@ -35,6 +37,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, sleep, sleep_until};
 use tracing::{info, warn};
 
+use self::troubles::Troubles;
 use crate::beside::Beside;
 use crate::book::Book;
 use crate::cli;
@@ -104,6 +107,7 @@ struct Daemon {
     looks: u64,
     mapper: Mapper,
     service: Service,
+    troubles: Troubles,
     pulse: Pulse,
 }
 
@@ -177,6 +181,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         looks: 0,
         mapper,
         service: Service::default(),
+        troubles: Troubles::default(),
         pulse: pulse.clone(),
     };
     daemon.service.set_dry_run(dry_run);
@@ -295,6 +300,9 @@ impl Daemon {
                     ticked = true;
                     let now = clock::now();
                     self.take(Input::Tick, now);
+                    for trouble in self.troubles.lasting(now) {
+                        self.take(trouble, now);
+                    }
                     self.book.note_clock(now);
                     self.look_for_requests = true;
                 }
@@ -356,6 +364,7 @@ impl Daemon {
                 }
                 self.book.mark(mark, events);
             }
+            Heard::Trouble(why) => self.hear_of_trouble(Outside::Log, why),
             Heard::Opened => self.service.ready(self.state.figures()),
             Heard::AllRead => {
                 self.service.follows(self.state.figures());
@@ -373,12 +382,22 @@ impl Daemon {
     fn hear(&mut self, news: News) {
         match news {
             News::Answer(input) => self.take(input, clock::now()),
+            News::Trouble(why) => self.hear_of_trouble(Outside::Map, why),
             News::Looked { map, rest, number } => {
                 self.looks = number;
                 self.take(Input::Map(map), clock::now());
                 self.book.note_rest(rest);
             }
         }
+    }
+
+    /// That it has ended the heart hears at once.
+    fn hear_of_trouble(&mut self, of: Outside, why: Option<String>) {
+        let now = clock::now();
+        if why.is_none() {
+            self.take(Input::Trouble(of, None), now);
+        }
+        self.troubles.hear(of, why, now);
     }
 
     /// Feeds the heart. What it wants done waits in [`Daemon::due`].

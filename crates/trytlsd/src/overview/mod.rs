@@ -109,6 +109,12 @@ pub(crate) struct Alarm {
     pub(crate) about: &'static str,
     pub(crate) since: Timestamp,
     pub(crate) says: String,
+    /// What it stops while it lasts.
+    #[serde(skip)]
+    pub(crate) meanwhile: &'static str,
+    /// The number of the happening with which it was raised; 0 if that is not known any more.
+    #[serde(skip)]
+    pub(crate) id: i64,
 }
 
 /// Sums.
@@ -197,7 +203,13 @@ impl Overview {
         let set = Cf::read(&config.access.cf.0.0).ok().and_then(|cf| cf.queue_return);
         let happened: Vec<Happened> = history
             .into_iter()
-            .map(|(id, h)| Happened { id, at: h.at, relay: h.relay, what: h.what, detail: h.detail })
+            .map(|(id, h)| Happened {
+                id,
+                at: h.at,
+                relay: h.relay,
+                what: h.what,
+                detail: h.detail,
+            })
             .collect();
         let daemon = Daemon {
             pid: ledger::holder(path),
@@ -210,7 +222,7 @@ impl Overview {
             at: now,
             ledger,
             daemon,
-            alarms: alarms(&state),
+            alarms: alarms(&state, &happened),
             stuck: stuck::stuck(&state, queue_return, now),
             halt: state.halt().map(Halted::of),
             removing: state.removing(),
@@ -267,11 +279,19 @@ impl Overview {
     }
 }
 
-fn alarms(state: &State) -> Vec<Alarm> {
+fn alarms(state: &State, happened: &[Happened]) -> Vec<Alarm> {
+    let is = |row: &Happened, alarm: &policy::alarm::Alarm| {
+        row.relay.is_none() && row.what == "alarm" && *row.detail == *alarm.says
+    };
+    let id = |alarm: &policy::alarm::Alarm| {
+        happened.iter().rev().find(|row| is(row, alarm)).map_or(0, |row| row.id)
+    };
     let alarm = |alarm: &policy::alarm::Alarm| Alarm {
         about: alarm.about.word(),
         since: moment(alarm.since),
         says: alarm.says.to_string(),
+        meanwhile: alarm.about.meanwhile(),
+        id: id(alarm),
     };
     state.alarms().iter().map(alarm).collect()
 }
