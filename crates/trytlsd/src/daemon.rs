@@ -48,6 +48,7 @@ use crate::flush::Flusher;
 use crate::happening;
 use crate::host::Host;
 use crate::mapper::{Mapper, News, Order, Tools};
+use crate::notice::Notices;
 use crate::output::{Safe, print};
 use crate::page::Page;
 use crate::pulse::{Part, Pulse};
@@ -108,6 +109,7 @@ struct Daemon {
     mapper: Mapper,
     service: Service,
     troubles: Troubles,
+    notices: Notices,
     pulse: Pulse,
 }
 
@@ -163,6 +165,8 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         () = signals.end() => return Ok(()),
     };
     let (known, (mapper, look)) = started??;
+    let told = std::mem::take(&mut remembered.told);
+    let notices = Notices::new(&config, told, book.is_durable());
     let mut daemon = Daemon {
         state: remembered.state(config.rules()),
         book,
@@ -182,6 +186,7 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         mapper,
         service: Service::default(),
         troubles: Troubles::default(),
+        notices,
         pulse: pulse.clone(),
     };
     daemon.service.set_dry_run(dry_run);
@@ -265,7 +270,10 @@ impl Daemon {
         let mut relooks = interval_at(Instant::now() + RELOOK, RELOOK);
         let Sources { logs, map, signals, nudge } = sources;
         loop {
-            let waits = self.book.deadline().map(Instant::from_std);
+            let now = Instant::now();
+            let notice = self.notices.wait(clock::now()).and_then(|wait| now.checked_add(wait));
+            let commit = self.book.deadline().map(Instant::from_std);
+            let waits = [commit, notice].into_iter().flatten().min();
             let mut ticked = false;
             tokio::select! {
                 heard = logs.recv() => match heard {
@@ -288,6 +296,12 @@ impl Daemon {
                 Some(known) = self.hosts.join_next(), if !self.hosts.is_empty() => {
                     if let Ok(known) = known {
                         self.state.set_host(known);
+                    }
+                }
+                came = self.notices.next() => {
+                    if let Some(came) = came {
+                        let happening = self.notices.take(came, clock::now());
+                        self.book.note_notices(self.notices.told(), happening);
                     }
                 }
                 _ = relooks.tick() => self.look_at_host(&config),
@@ -320,7 +334,7 @@ impl Daemon {
                 }
             }
             tokio::select! {
-                settled = self.settle() => settled?,
+                settled = self.settle_and_tell() => settled?,
                 // A ledger that takes no commits holds everything up, but not the end.
                 () = signals.end() => return Ok(End::DuringOne),
             }
@@ -370,6 +384,8 @@ impl Daemon {
                 self.service.follows(self.state.figures());
                 info!("all that was logged so far is read; following");
                 self.vitals.set_following();
+                // What an earlier daemon has not told.
+                self.notices.may_be_news(clock::now());
                 self.take(Input::Request(Request::Resume), clock::now());
                 if !self.dry_run {
                     // What a dry run has shown that ended with its process.
@@ -405,6 +421,7 @@ impl Daemon {
         let outcome = step(&mut self.state, input, at);
         for change in outcome.changes {
             self.book.tell(&change, at);
+            self.notices.hear(&change, clock::now());
             if matches!(change, Change::Raised(_) | Change::Ended(_)) {
                 self.book.note_alarms(self.state.alarms());
             }
@@ -443,6 +460,19 @@ impl Daemon {
                 self.carry_out(effect)?;
             }
         }
+    }
+
+    /// Settles, and has notices made and given away, if it is time. That one is on its way is committed before.
+    async fn settle_and_tell(&mut self) -> anyhow::Result<()> {
+        self.settle().await?;
+        if self.notices.look(clock::now()) {
+            self.book.note_notices(self.notices.told(), None);
+        }
+        if self.notices.is_ready() {
+            self.commit().await?;
+            self.notices.send();
+        }
+        Ok(())
     }
 
     async fn commit(&mut self) -> Result<(), ledger::Error> {
@@ -549,6 +579,8 @@ impl Daemon {
         }
         self.state.set_rules(config.rules());
         self.watcher = Arc::new(Watcher::new(&config));
+        self.notices.reload(&config);
+        self.notices.may_be_news(clock::now());
         let was_dry = std::mem::replace(&mut self.dry_run, dry_run);
         self.vitals.set_dry_run(dry_run);
         if let Some(control) = &self.control {
@@ -556,7 +588,7 @@ impl Daemon {
         }
         info!(
             dry_run = self.dry_run,
-            "read the config again; dry_run, [[log.pattern]], [policy], [guards], [entry] and [access] key and put_back_every take effect, all else at the next start"
+            "read the config again; dry_run, [[log.pattern]], [policy], [guards], [entry], [notice] and [access] key and put_back_every take effect, all else at the next start"
         );
         self.mapper.order(Order::Armed(!self.dry_run));
         let request = if self.dry_run { Request::Disarm } else { Request::Arm };

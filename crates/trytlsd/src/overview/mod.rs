@@ -30,11 +30,13 @@ use serde::Serialize;
 
 pub(crate) use adopted::AdoptedLine;
 pub(crate) use clients::ClientRow;
-pub(crate) use held::{Held, Holds};
+pub(crate) use held::{Held, Holds, needs_a_person};
 pub(crate) use relays::{Entry, Lifted, Proposed};
 pub(crate) use stuck::Stuck;
 
 use crate::explained::Halted;
+use crate::notice::Told;
+pub(crate) use crate::remembered::CLIENT;
 use crate::remembered::Remembered;
 
 /// How far back happenings are read unless more is asked for.
@@ -53,6 +55,9 @@ pub(crate) struct Overview {
     pub(crate) daemon: Daemon,
     /// The alarms that were raised and have not ended.
     pub(crate) alarms: Vec<Alarm>,
+    /// What notices told.
+    #[serde(skip)]
+    pub(crate) told: Told,
     /// Relays whose mail waits, the one that bounces first on top.
     pub(crate) stuck: Vec<Stuck>,
     /// Nothing is decided at present, by an operator's word.
@@ -194,6 +199,7 @@ impl Overview {
         };
         let mut remembered = Remembered::from(loaded);
         let run = remembered.run;
+        let told = std::mem::take(&mut remembered.told);
         let successes = remembered.successes.iter().map(|(relay, success)| Worked {
             at: moment(success.second),
             relay: relay.to_string(),
@@ -223,6 +229,7 @@ impl Overview {
             ledger,
             daemon,
             alarms: alarms(&state, &happened),
+            told,
             stuck: stuck::stuck(&state, queue_return, now),
             halt: state.halt().map(Halted::of),
             removing: state.removing(),
