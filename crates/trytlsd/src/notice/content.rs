@@ -49,7 +49,7 @@ pub(super) fn digest(config: &Config, overview: &Overview, since: Timestamp) -> 
         return None;
     }
     let mut paper = head(config, overview);
-    paper.say(&format!("From {} to {}:", minute(chronicle.since), minute(chronicle.until)));
+    paper.say(&format!("Between {} and {}:", minute(chronicle.since), minute(chronicle.until)));
     paper.gap();
     for line in chronicle.sums.lines() {
         paper.item(&line);
@@ -70,9 +70,10 @@ pub(super) fn digest(config: &Config, overview: &Overview, since: Timestamp) -> 
         paper.gap();
     }
     for row in relays.iter().take(MOST) {
-        let off = match row.off_for {
-            0 => String::new(),
-            seconds => format!(", TLS off for {}", length(seconds)),
+        let state = match (row.is_off(), row.off_for) {
+            (true, seconds) => format!("TLS off for {}", length(seconds)),
+            (false, 0) => row.state.to_owned(),
+            (false, seconds) => format!("{}, TLS was off for {}", row.state, length(seconds)),
         };
         let waiting = match row.waiting {
             0 => String::new(),
@@ -85,7 +86,7 @@ pub(super) fn digest(config: &Config, overview: &Overview, since: Timestamp) -> 
                 count(usize::try_from(sent).unwrap_or(usize::MAX), "message")
             ),
         };
-        paper.item(&format!("{}: {}{off}{waiting}{sent}", foreign(&row.relay), row.state));
+        paper.item(&format!("{}: {state}{waiting}{sent}", foreign(&row.relay)));
         if let Some(last) = row.done.last() {
             let (what, detail) = (foreign(&last.what), foreign(&last.detail));
             paper.more(&format!("{} {what}: {detail}", minute(last.at)));
