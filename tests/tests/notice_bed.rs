@@ -89,3 +89,56 @@ fn a_notice_arrives_in_a_local_mailbox() {
     assert!(waiting.contains("qf"), "{waiting}");
     assert_eq!(mails(2).matches("\nSubject: trytlsd").count(), 2);
 }
+
+/// What lasts a minute is an alarm, and an alarm is told: a log that is gone, a map that cannot be rebuilt.
+#[test]
+fn map_and_log_out_of_reach_are_told() {
+    let Some(bed) = Bed::new()
+        .mta(Mta::default().queue(Queue::Nobody))
+        .start_or_skip("map_and_log_out_of_reach_are_told")
+    else {
+        return;
+    };
+    let clock = Clock::new(&bed).unwrap();
+    let config = format!(
+        "{CONFIG}digest = false\n[access]\nmakemap = \"/run/makemap\"\nlook_every = \"1s\"\n"
+    );
+    let mut trytlsd = clock.run(&config).unwrap();
+    trytlsd.wait_says(SOON, "following").unwrap();
+    // Without rsyslog, which would write on into the file that was renamed, and trytlsd would read it there. It is the only one
+    // in the bed's own namespace.
+    bed.sh("pkill -x rsyslogd; mv /var/log/mail.log /var/log/mail.log.away; echo 'x.test REJECT' >>/etc/mail/access")
+        .unwrap();
+    trytlsd.wait_says(SOON, "cannot start /run/makemap").unwrap();
+    trytlsd.wait_says(SOON, "the log is missing").unwrap();
+    assert!(!trytlsd.stderr().contains("ALARM"), "{}", trytlsd.stderr());
+    clock.advance(2).unwrap();
+    trytlsd
+        .wait_says(SOON, "ALARM: the log /var/log/mail.log is missing; it is tried again")
+        .unwrap();
+    trytlsd.wait_says(SOON, "/run/makemap: No such file or directory (os error 2); it is tried again, and the map is as it was").unwrap();
+    clock.advance(3).unwrap();
+    trytlsd.wait_says(SOON, "a notice was sent").unwrap();
+    let mail = wait::until(SOON, "the mail", || {
+        Some(bed.namespace().read("/var/mail/root"))
+            .filter(|mail| mail.contains("Subject: trytlsd"))
+    });
+    let mail = mail.unwrap();
+    for part in [
+        ": 2 things need a person\n",
+        "\n* A log cannot be read\n  Why: the log /var/log/mail.log is missing; it is tried again, and what\n",
+        "\n* The access map cannot be changed\n",
+        "\n      trytlsd doctor\n",
+    ] {
+        assert!(mail.contains(part), "no {part:?} in\n{mail}");
+    }
+    // An alarm that has ended while nobody was there is not kept.
+    trytlsd.signal("KILL").unwrap();
+    trytlsd.wait_end(SOON).unwrap();
+    bed.sh("mv /var/log/mail.log.away /var/log/mail.log; ln -s /usr/sbin/makemap /run/makemap")
+        .unwrap();
+    let mut trytlsd = clock.run(&config).unwrap();
+    trytlsd.wait_says(SOON, "the alarm has ended: the log can be read again").unwrap();
+    trytlsd.wait_says(SOON, "the alarm has ended: the map can be rebuilt again").unwrap();
+    trytlsd.stop().unwrap();
+}
