@@ -157,6 +157,22 @@ fn a_notice_gets_out_of_the_sandbox() {
     };
     let notice = "[notice]\nmail_to = \"root\"\nevery = \"1s\"\n";
     install_service(&bed, &format!("{CONFIG}{notice}")).unwrap();
+    // The reason: in the sandbox of trytlsd.service it does not work.
+    bed.namespace()
+        .write(
+            "/usr/local/bin/inside",
+            "#!/bin/sh\nprintf 'To: root\\n\\nx\\n' | /usr/sbin/sendmail -i -t\n",
+        )
+        .unwrap();
+    let said = bed
+        .sh("chmod 755 /usr/local/bin/inside; cd /etc/systemd/system
+             sed -e 's|^ExecStart=.*|ExecStart=/usr/local/bin/inside|; s/^Type=.*/Type=oneshot/' \\
+                 -e '/^ExecReload=/d; /^Restart/d; /^WatchdogSec=/d; /^NotifyAccess=/d' trytlsd.service >inside.service
+             systemctl daemon-reload
+             ! systemctl start inside 2>&1
+             journalctl --no-pager --quiet --output=cat --unit=inside")
+        .unwrap();
+    assert!(said.contains("drop_privileges: setgid("), "{said}");
     bed.sh("systemctl start trytlsd").unwrap();
     stuck(&bed, "required");
     wait_journal(&bed, "a notice was sent kind=\"news\" to=root");

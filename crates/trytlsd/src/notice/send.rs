@@ -1,7 +1,7 @@
 //! Giving a notice away: to `sendmail -i -t`, or to the operator's command.
 //!
-//! As a service the daemon is in a sandbox in which sendmail cannot submit mail: it is set-group-id, and writes into a queue of its
-//! own. So the notice is put beside the ledger, and systemd starts a unit of its own (`trytlsd-notice.service`), which takes
+//! As a service the daemon is in a sandbox in which sendmail cannot submit mail: it gives its rights up for those of another user,
+//! and ends if it may not (measured: `drop_privileges: setgid(102) failed`, status 71). So the notice is put beside the ledger, and systemd starts a unit of its own (`trytlsd-notice.service`), which takes
 //! it there, makes the mail and gives it away (`trytlsd notice --send`). Of the file nothing but words is believed: recipients and
 //! headers come from the config.
 
