@@ -59,6 +59,8 @@ fn status(rig: &Rig) -> Value {
 #[test]
 fn a_burst_is_one_mail_and_no_restart_tells_it_again() {
     let rig = rig(MAIL);
+    // It has the mail, and trytlsd does not know yet.
+    rig.program("sendmail", &format!("{KEEPS}; sleep 1")).unwrap();
     let mut running = rig.run().unwrap();
     for (relay, address) in [("a.example.org", "192.0.2.1"), ("b.example.org", "192.0.2.2")] {
         rig.append("mail.log", failure(relay, address)).unwrap();
@@ -96,14 +98,16 @@ fn a_burst_is_one_mail_and_no_restart_tells_it_again() {
     }
     assert_eq!(sent(&rig), 1);
 
+    rig.program("sendmail", KEEPS).unwrap();
     // What comes later is told, without what was told before.
     rig.append("access", "TLS_Srv:c.example.org\tENCR:112\n").unwrap();
-    let running = rig.run().unwrap();
+    let mut running = rig.run().unwrap();
     rig.append("mail.log", failure("c.example.org", "192.0.2.3")).unwrap();
     let mail = notice(&rig, 2);
     assert!(mail.contains(": 1 thing needs a person\n"), "{mail}");
     assert!(mail.contains("c.example.org is held") && !mail.contains("a.example.org"), "{mail}");
     assert!(mail.contains("Told before, and as it was: 2 things."), "{mail}");
+    running.wait_says("a notice was sent").unwrap();
     running.stop().unwrap();
     assert!(!status(&rig)["notices"]["last"].is_null());
     let events = rig.trytlsd(&["events", "--config", "trytlsd.toml"]).unwrap().stdout;
