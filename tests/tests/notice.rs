@@ -228,6 +228,8 @@ fn hostile_text_is_shown_and_no_more() {
         !body.lines().any(|line| line.starts_with("Bcc") || line.starts_with("From ")),
         "{mail}"
     );
+    assert!(body.contains("* $(reboot).example.org is held"), "{mail}");
+    assert!(body.contains("Its name is no plain host name"), "{mail}");
     assert!(!body.contains("trytlsd explain $") && !body.contains("trytlsd explain --"), "{mail}");
     running.stop().unwrap();
 }

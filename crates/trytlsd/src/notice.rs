@@ -23,6 +23,8 @@ mod content;
 mod mail;
 mod needs;
 mod send;
+#[cfg(test)]
+mod tests;
 mod told;
 
 use std::sync::Arc;
