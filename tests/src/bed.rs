@@ -148,9 +148,6 @@ impl Plan {
             chown smmta:smmsp mailertable.db access.db
             mkdir -p /var/lib/sendmail/host_status /run/sendmail/mta /run/sendmail/stampdir
             chown smmta:smmsp /run/sendmail/mta /var/lib/sendmail/host_status
-            # Mail that is submitted waits here; as Debian has it.
-            chown smmsp:smmsp /var/spool/mqueue-client
-            chmod 2770 /var/spool/mqueue-client
             syslog=/dev/log
             [ ! -d /run/systemd/system ] || syslog=/run/systemd/journal/syslog
             until [ -S $syslog ]; do sleep 0.01; done
