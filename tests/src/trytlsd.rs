@@ -206,7 +206,7 @@ pub fn output(bed: &Bed, args: &[&str]) -> Result<Output> {
 pub fn install_service(bed: &Bed, config: &str) -> Result<()> {
     install(bed)?;
     bed.sh("cp /usr/local/sbin/trytlsd /usr/bin/trytlsd")?;
-    for unit in ["trytlsd.service", "trytlsd-flush@.service"] {
+    for unit in ["trytlsd.service", "trytlsd-flush@.service", "trytlsd-notice.service"] {
         let text = fs::read(need::repository().join("systemd").join(unit))
             .with_context(|| format!("read systemd/{unit}"))?;
         bed.namespace().write(&format!("/etc/systemd/system/{unit}"), text)?;

@@ -56,6 +56,15 @@ fn errors_say_where_and_what() {
     check("[log]\npath = [\"/x/mail.log\", \"/x/mail.log\"]\n", &["names /x/mail.log twice"]);
     check("[access]\nlook_every = \"0s\"\n", &["look_every (0s) is shorter than 1s"]);
     check("[guards]\nburst_share = 1.5\n", &["1.5 is not between 0.0 and 1.0"]);
+    check(
+        "[notice]\nmail_to = \"root\"\ncommand = [\"to-chat\"]\n",
+        &["[notice] mail_to and command exclude each other"],
+    );
+    check(
+        "[notice]\nmail_to = [\"root\", \"|/bin/sh\"]\n",
+        &["line 2", "\"|/bin/sh\" is no mail address: write"],
+    );
+    check("[notice]\nevery = \"0s\"\n", &["every (0s) is shorter than 1s"]);
     check("dry_run = \n", &["line 1"]);
 }
 

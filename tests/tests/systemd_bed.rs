@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use tests::bed::{ACCESS, ACCESS_DB, Bed};
+use tests::bed::{ACCESS, ACCESS_DB, Bed, Replace};
 use tests::lines::Failure;
-use tests::mta::{Mta, Queue};
+use tests::mta::{ACCESS as MTA_ACCESS, Mta, Queue};
 use tests::peers::{Channel, Mode, Peer};
 use tests::trytlsd::install_service;
 use tests::wait;
@@ -138,6 +138,70 @@ fn a_service_that_systemd_starts_reloads_and_watches() {
     bed.sh("systemctl stop trytlsd").unwrap();
     assert_eq!(show(&bed, "Result"), "success", "{}", journal(&bed));
     assert_eq!(show(&bed, "StateDirectoryMode"), "0750");
+}
+
+/// sendmail cannot submit mail in the sandbox; a unit of its own does it.
+#[test]
+fn a_notice_gets_out_of_the_sandbox() {
+    let Some(bed) = Bed::new()
+        .systemd()
+        .peer(Peer::new("required", "127.0.0.11", Mode::Garbage))
+        .mta(
+            Mta::default()
+                .queue(Queue::Nobody)
+                .access(&format!("{MTA_ACCESS}TLS_Srv:required.mx.test\tENCR:112\n")),
+        )
+        .start_or_skip("a_notice_gets_out_of_the_sandbox")
+    else {
+        return;
+    };
+    let notice = "[notice]\nmail_to = \"root\"\nevery = \"1s\"\n";
+    install_service(&bed, &format!("{CONFIG}{notice}")).unwrap();
+    // The reason: in the sandbox of trytlsd.service it does not work.
+    bed.namespace()
+        .write(
+            "/usr/local/bin/inside",
+            "#!/bin/sh\nprintf 'To: root\\n\\nx\\n' | /usr/sbin/sendmail -i -t\n",
+        )
+        .unwrap();
+    let said = bed
+        .sh("chmod 755 /usr/local/bin/inside; cd /etc/systemd/system
+             sed -e 's|^ExecStart=.*|ExecStart=/usr/local/bin/inside|; s/^Type=.*/Type=oneshot/' \\
+                 -e '/^ExecReload=/d; /^Restart/d; /^WatchdogSec=/d; /^NotifyAccess=/d' trytlsd.service >inside.service
+             systemctl daemon-reload
+             ! systemctl start inside 2>&1
+             journalctl --no-pager --quiet --output=cat --unit=inside")
+        .unwrap();
+    assert!(said.contains("drop_privileges: setgid("), "{said}");
+    bed.sh("systemctl start trytlsd").unwrap();
+    stuck(&bed, "required");
+    wait_journal(&bed, "a notice was sent kind=\"news\" to=root");
+    wait::until(SOON, "the mail", || {
+        let mailbox = bed.namespace().read("/var/mail/root");
+        mailbox.contains("\n* required.mx.test is held by the guard TLS_Srv\n").then_some(())
+    })
+    .unwrap_or_else(|error| {
+        panic!("{error:#}\n{}", bed.sh("journalctl --no-pager --quiet --all").unwrap())
+    });
+    // What was put beside the ledger is gone.
+    bed.sh("[ -e /var/lib/trytlsd/ledger.db ] && ! [ -e /var/lib/trytlsd/notice ]").unwrap();
+
+    // Where the unit fails, the status says so.
+    bed.sh("mv /etc/systemd/system/trytlsd-notice.service /tmp && systemctl daemon-reload")
+        .unwrap();
+    let check = bed.run("trytlsd", &["check-config"]).unwrap();
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(
+        said.contains("!! notices: trytlsd-notice.service is not among systemd's units"),
+        "{said}"
+    );
+    bed.add_access("TLS_Srv:127.0.0.12\tENCR:112\n", Replace::Rename).unwrap();
+    bed.sh("systemctl restart trytlsd").unwrap();
+    let lines = Failure::by(7001, "other.mx.test", "127.0.0.12");
+    bed.namespace().write("/tmp/lines", lines.ruleset + &lines.delivery).unwrap();
+    bed.sh("cat /tmp/lines >>/var/log/mail.log").unwrap();
+    wait_journal(&bed, "a notice cannot be sent: ");
+    assert!(journal(&bed).contains("trytlsd-notice.service not found"), "{}", journal(&bed));
 }
 
 /// The real journald between the real sendmail and us: what sendmail logs is seen from within the sandbox, and what a local

@@ -4,6 +4,7 @@
 //! single keys. An unknown key is an error: a typo in the name of a limit would otherwise lift it. Errors carry file,
 //! line and column.
 
+mod mail;
 mod pattern;
 mod section;
 mod span;
@@ -18,6 +19,7 @@ use policy::never::{NeverItem, NeverList};
 use policy::rules::{self, Receiving as ReceivingRules, Rules};
 use serde::Deserialize;
 
+pub use self::mail::{MailAddress, MailAddresses};
 pub use self::pattern::LogPattern;
 use self::section::section;
 pub use self::section::{Setting, Shown};
@@ -209,6 +211,21 @@ section!(
     listen: Optional<Loopback> = Optional(None),
 });
 
+section!(
+    /// What is told to a person who does not look.
+    Notice, GivenNotice, "[notice] ", {
+    /// To whom mail is sent.
+    mail_to: MailAddresses = MailAddresses(Vec::new()),
+    /// By whom it says it is.
+    mail_from: Text<MailAddress> = Text(MailAddress::root()),
+    /// Instead of mail, the words of a command that gets the same text; no shell.
+    command: Vec<String> = Vec::new(),
+    /// The least time between two notices.
+    every: Span = Span::seconds(3600),
+    /// A summary each morning, if there is anything to say.
+    digest: bool = true,
+});
+
 /// The config in force.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -238,6 +255,8 @@ pub struct Config {
     pub control: Control,
     /// `[status]`.
     pub status: Status,
+    /// `[notice]`.
+    pub notice: Notice,
     /// The files that were read, in order.
     pub files: Vec<PathBuf>,
 }
@@ -271,6 +290,8 @@ struct Given {
     control: GivenControl,
     #[serde(default)]
     status: GivenStatus,
+    #[serde(default)]
+    notice: GivenNotice,
 }
 
 /// A config that cannot be used.
@@ -307,6 +328,10 @@ pub enum Error {
     ProbedTooOften { path: PathBuf, probe_every: Span },
     #[error("the config {}: [access] look_every ({look_every}) is shorter than 1s", path.display())]
     TooOften { path: PathBuf, look_every: Span },
+    #[error("the config {}: [notice] mail_to and command exclude each other: one of them tells you", path.display())]
+    ToldTwice { path: PathBuf },
+    #[error("the config {}: [notice] every ({every}) is shorter than 1s", path.display())]
+    ToldTooOften { path: PathBuf, every: Span },
 }
 
 impl Config {
@@ -379,6 +404,7 @@ impl Config {
         self.ledger.overlay(given.ledger, &file);
         self.control.overlay(given.control, &file);
         self.status.overlay(given.status, &file);
+        self.notice.overlay(given.notice, &file);
         self.files.push(path.to_owned());
         Ok(())
     }
@@ -411,6 +437,13 @@ impl Config {
         let probe_every = *self.entry.probe_every;
         if probe_every < LEAST_BETWEEN_LOOKS {
             return Err(Error::ProbedTooOften { path: path.to_owned(), probe_every });
+        }
+        if !self.notice.mail_to.0.is_empty() && !self.notice.command.is_empty() {
+            return Err(Error::ToldTwice { path: path.to_owned() });
+        }
+        let every = *self.notice.every;
+        if every < LEAST_BETWEEN_LOOKS {
+            return Err(Error::ToldTooOften { path: path.to_owned(), every });
         }
         let mut logs = std::collections::HashSet::new();
         for log in &self.log.path.0 {
@@ -494,6 +527,7 @@ impl Config {
             self.ledger.shown(),
             self.control.shown(),
             self.status.shown(),
+            self.notice.shown(),
         ]
         .concat()
     }

@@ -11,6 +11,28 @@ pub enum About {
     OwnFault,
     /// The limit of entries in force, or of new ones in an hour, is reached.
     Limit,
+    /// The map cannot be rebuilt.
+    Map,
+    /// A log cannot be read.
+    Log,
+}
+
+/// What the heart does not see itself: others tell that it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outside {
+    /// The map is changed.
+    Map,
+    /// The logs are read.
+    Log,
+}
+
+impl From<Outside> for About {
+    fn from(outside: Outside) -> Self {
+        match outside {
+            Outside::Map => Self::Map,
+            Outside::Log => Self::Log,
+        }
+    }
 }
 
 impl About {
@@ -19,6 +41,17 @@ impl About {
         match self {
             Self::OwnFault => "own-fault",
             Self::Limit => "limit",
+            Self::Map => "map",
+            Self::Log => "log",
+        }
+    }
+
+    /// What it stops while it lasts.
+    pub fn meanwhile(self) -> &'static str {
+        match self {
+            Self::OwnFault | Self::Limit => "nothing is written meanwhile",
+            Self::Map => "it is tried again, and the map is as it was meanwhile",
+            Self::Log => "it is tried again, and what stands there is not known meanwhile",
         }
     }
 }
@@ -30,6 +63,6 @@ pub struct Alarm {
     pub about: About,
     /// When it was raised, in seconds since 1970.
     pub since: u32,
-    /// What was seen, and the likely cause. Built of numbers and our own words.
+    /// What was seen, and the likely cause. Of map and log foreign text, of bounded length.
     pub says: Box<str>,
 }

@@ -10,7 +10,7 @@ use maillog::event::Event;
 use maillog::relay::Relay;
 
 use crate::adoption::{AdoptionChange, LineNews, Word};
-use crate::alarm::{About, Alarm};
+use crate::alarm::{About, Alarm, Outside};
 use crate::approval::Approval;
 use crate::clients::{ClientChange, ClientEdit, ClientNews};
 use crate::evidence::Weight;
@@ -40,6 +40,8 @@ pub enum Input<'a> {
     Line(Relay<'static>, LineNews),
     /// What the MTAs of the fleet say: all rows of the directory that live, ours among them.
     Votes(Vec<Vote>),
+    /// What is done outside fails, and why; none: it works.
+    Trouble(Outside, Option<Box<str>>),
     /// An operator's word.
     Request(Request),
     /// Time passed.

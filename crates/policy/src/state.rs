@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use maillog::relay::Relay;
 
 use crate::adoption::{Adopted, Adoptions};
-use crate::alarm::{About, Alarm};
+use crate::alarm::{About, Alarm, Outside};
 use crate::asked::Asked;
 use crate::candidate::relays;
 use crate::clients::{Client, Clients};
@@ -30,6 +30,9 @@ use crate::table::Table;
 
 /// What failed is tried again so often, in seconds.
 const RETRY_EVERY: u32 = 60;
+
+/// What others tell of their trouble is kept so far, in characters.
+const MOST_OF_TROUBLE: usize = 300;
 
 /// All that the heart knows.
 #[derive(Clone, Debug)]
@@ -424,6 +427,25 @@ impl State {
     pub(crate) fn raise_limit(&mut self, hold: &Hold, now: Timestamp, changes: &mut Vec<Change>) {
         if !self.alarms.iter().any(|alarm| alarm.about == About::Limit) {
             self.raise(About::Limit, &hold.to_string(), seconds(now), changes);
+        }
+    }
+
+    /// What is done outside fails, and why; none: it works.
+    pub(crate) fn hear_of_trouble(
+        &mut self,
+        outside: Outside,
+        why: Option<&str>,
+        now: Timestamp,
+        changes: &mut Vec<Change>,
+    ) {
+        let about = About::from(outside);
+        match (self.alarms.iter().any(|alarm| alarm.about == about), why) {
+            (false, Some(why)) => {
+                let why: String = why.chars().take(MOST_OF_TROUBLE).collect();
+                self.raise(about, &why, seconds(now), changes);
+            }
+            (true, None) => self.end(about, changes),
+            (true, Some(_)) | (false, None) => {}
         }
     }
 

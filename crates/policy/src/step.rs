@@ -85,6 +85,9 @@ pub fn step(state: &mut State, input: Input<'_>, now: Timestamp) -> Outcome {
         Input::Request(Request::EndAdoption(relay)) => {
             adoption::end(state, &relay, &mut outcome);
         }
+        Input::Trouble(outside, why) => {
+            state.hear_of_trouble(outside, why.as_deref(), now, &mut outcome.changes);
+        }
         Input::Line(relay, news) => adoption::hear(state, &relay, news, &mut outcome),
         Input::Probed(relay, began, probed) => {
             adoption::on_probed(state, &relay, began, &probed, now, &mut outcome);

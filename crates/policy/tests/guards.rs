@@ -7,6 +7,7 @@ mod story;
 use jiff::Timestamp;
 use maillog::event::{Attempt, Cause, CauseKind, Fault, What};
 use maillog::relay::Relay;
+use policy::alarm::Outside;
 use policy::approval::Approval;
 use policy::fact::{Answer, Fact, Ptr, PtrName, Sts, StsMode, Tlsa};
 use policy::host::Host;
@@ -435,6 +436,21 @@ fn limits() {
         (&*b, alarms),
         ("1 entries were made within an hour, and there may be no more than 1", 1)
     );
+}
+
+#[test]
+fn what_fails_outside_is_one_alarm_until_it_works() {
+    let mut story = Story::new(Rules::default());
+    let mut tell = |outside, why: Option<&str>| {
+        story.input(Input::Trouble(outside, why.map(Into::into)));
+    };
+    tell(Outside::Map, None); // It worked all the time: no news.
+    tell(Outside::Map, Some("no makemap"));
+    tell(Outside::Log, Some(&"x".repeat(1000)));
+    tell(Outside::Map, Some("no room"));
+    tell(Outside::Map, None);
+    let long = format!("alarm: {}", "x".repeat(300));
+    story.expect(&["alarm: no makemap", &long, "alarm ended: Map"]);
 }
 
 #[test]

@@ -35,10 +35,11 @@ use tracing::{info, warn};
 
 use crate::clock;
 use crate::happening;
+use crate::notice::{NOTICE, Told};
 use crate::output::Safe;
 use crate::pulse::{Part, Pulse};
 use crate::remembered::{
-    ADOPTED, ALARMS, CLIENT, CLOCK, HALT, PUT_BACK, REST, RUN, Remembered, Run, sts_row,
+    ADOPTED, ALARMS, CLIENT, CLOCK, HALT, NOTICES, PUT_BACK, REST, RUN, Remembered, Run, sts_row,
 };
 use crate::request::Outcome;
 
@@ -185,6 +186,12 @@ impl Book {
         self.note(RUN, serde_json::to_string(&run).unwrap_or_default());
     }
 
+    /// What notices told, and what is to stand in the history of that.
+    pub(crate) fn note_notices(&mut self, told: &Told, happening: Option<Happening>) {
+        self.note(NOTICES, told.to_text());
+        self.batch.history.extend(happening.map(short));
+    }
+
     /// What the access file is outside of our block.
     pub(crate) fn note_rest(&mut self, rest: String) {
         self.note(REST, rest);
@@ -243,6 +250,7 @@ impl Book {
     /// Whether a commit is due.
     pub(crate) fn is_due(&self) -> bool {
         !self.batch.settled.is_empty()
+            || self.batch.history.iter().any(|row| row.what == NOTICE)
             || self.events >= MOST_EVENTS
             || self.deadline().is_some_and(|at| at <= Instant::now())
     }

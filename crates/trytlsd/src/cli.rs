@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Disarm(Disarm),
     Events(Events),
     Report(Report),
+    Notice(Notice),
     Probe(Probe),
     CheckConfig(CheckConfig),
     Doctor(Doctor),
@@ -370,6 +371,29 @@ pub(crate) struct Events {
     /// Go on with what happens from now on, until it is interrupted
     #[arg(long)]
     pub(crate) follow: bool,
+}
+
+/// Send a test notice, to see whether notices come ([notice] in the config).
+///
+/// It goes as the daemon's own go: by sendmail -i -t, or to the command that the config names.
+#[derive(Debug, Args)]
+#[command(
+    group = clap::ArgGroup::new("which").required(true),
+    after_help = "Exit status: 0 given away, 1 it could not be, 2 the config names nobody, or it or the command line is wrong.
+
+Examples:
+  trytlsd notice --test"
+)]
+pub(crate) struct Notice {
+    /// The config file [default: /etc/trytlsd/trytlsd.toml]
+    #[arg(long, value_name = "F")]
+    pub(crate) config: Option<PathBuf>,
+    /// Send a test notice
+    #[arg(long, group = "which")]
+    pub(crate) test: bool,
+    /// Send what the daemon has put beside its ledger: what trytlsd-notice.service does
+    #[arg(long, group = "which")]
+    pub(crate) send: bool,
 }
 
 /// Show what happened over a span of time: which relays, for how long TLS was off with them, what was done and undone.

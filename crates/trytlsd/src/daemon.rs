@@ -8,6 +8,7 @@
 //! became of an edit that was under way is seen there. Then the logs are read on from their places.
 
 mod requests;
+mod troubles;
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,6 +22,7 @@ use facts::Resolver;
 use jiff::Timestamp;
 use maillog::relay::Relay;
 use policy::adoption::LineNews;
+use policy::alarm::Outside;
 use policy::clients::{Became, ClientChange, ClientEdit, ClientNews};
 use policy::fact::Fact;
 use policy::halt::HaltKind;
@@ -35,6 +37,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, sleep, sleep_until};
 use tracing::{info, warn};
 
+use self::troubles::Troubles;
 use crate::beside::Beside;
 use crate::book::Book;
 use crate::cli;
@@ -45,6 +48,7 @@ use crate::flush::Flusher;
 use crate::happening;
 use crate::host::Host;
 use crate::mapper::{Mapper, News, Order, Tools};
+use crate::notice::Notices;
 use crate::output::{Safe, print};
 use crate::page::Page;
 use crate::pulse::{Part, Pulse};
@@ -104,6 +108,8 @@ struct Daemon {
     looks: u64,
     mapper: Mapper,
     service: Service,
+    troubles: Troubles,
+    notices: Notices,
     pulse: Pulse,
 }
 
@@ -159,6 +165,8 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         () = signals.end() => return Ok(()),
     };
     let (known, (mapper, look)) = started??;
+    let told = std::mem::take(&mut remembered.told);
+    let notices = Notices::new(&config, told, book.is_durable());
     let mut daemon = Daemon {
         state: remembered.state(config.rules()),
         book,
@@ -177,6 +185,8 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
         looks: 0,
         mapper,
         service: Service::default(),
+        troubles: Troubles::default(),
+        notices,
         pulse: pulse.clone(),
     };
     daemon.service.set_dry_run(dry_run);
@@ -260,7 +270,10 @@ impl Daemon {
         let mut relooks = interval_at(Instant::now() + RELOOK, RELOOK);
         let Sources { logs, map, signals, nudge } = sources;
         loop {
-            let waits = self.book.deadline().map(Instant::from_std);
+            let now = Instant::now();
+            let notice = self.notices.wait(clock::now()).and_then(|wait| now.checked_add(wait));
+            let commit = self.book.deadline().map(Instant::from_std);
+            let waits = [commit, notice].into_iter().flatten().min();
             let mut ticked = false;
             tokio::select! {
                 heard = logs.recv() => match heard {
@@ -285,6 +298,12 @@ impl Daemon {
                         self.state.set_host(known);
                     }
                 }
+                came = self.notices.next() => {
+                    if let Some(came) = came {
+                        let happening = self.notices.take(came, clock::now());
+                        self.book.note_notices(self.notices.told(), happening);
+                    }
+                }
                 _ = relooks.tick() => self.look_at_host(&config),
                 news = map.recv() => match news {
                     Some(news) => self.hear(news),
@@ -295,6 +314,9 @@ impl Daemon {
                     ticked = true;
                     let now = clock::now();
                     self.take(Input::Tick, now);
+                    for trouble in self.troubles.lasting(now) {
+                        self.take(trouble, now);
+                    }
                     self.book.note_clock(now);
                     self.look_for_requests = true;
                 }
@@ -312,7 +334,7 @@ impl Daemon {
                 }
             }
             tokio::select! {
-                settled = self.settle() => settled?,
+                settled = self.settle_and_tell() => settled?,
                 // A ledger that takes no commits holds everything up, but not the end.
                 () = signals.end() => return Ok(End::DuringOne),
             }
@@ -359,11 +381,14 @@ impl Daemon {
                 }
                 self.book.mark(mark, events);
             }
+            Heard::Trouble(why) => self.hear_of_trouble(Outside::Log, why),
             Heard::Opened => self.service.ready(self.state.figures()),
             Heard::AllRead => {
                 self.service.follows(self.state.figures());
                 info!("all that was logged so far is read; following");
                 self.vitals.set_following();
+                // What an earlier daemon has not told.
+                self.notices.may_be_news(clock::now());
                 self.take(Input::Request(Request::Resume), clock::now());
                 if !self.dry_run {
                     // What a dry run has shown that ended with its process.
@@ -376,6 +401,7 @@ impl Daemon {
     fn hear(&mut self, news: News) {
         match news {
             News::Answer(input) => self.take(input, clock::now()),
+            News::Trouble(why) => self.hear_of_trouble(Outside::Map, why),
             News::Looked { map, rest, number } => {
                 self.looks = number;
                 self.take(Input::Map(map), clock::now());
@@ -384,11 +410,21 @@ impl Daemon {
         }
     }
 
+    /// That it has ended the heart hears at once.
+    fn hear_of_trouble(&mut self, of: Outside, why: Option<String>) {
+        let now = clock::now();
+        if why.is_none() {
+            self.take(Input::Trouble(of, None), now);
+        }
+        self.troubles.hear(of, why, now);
+    }
+
     /// Feeds the heart. What it wants done waits in [`Daemon::due`].
     fn take(&mut self, input: Input<'_>, at: Timestamp) {
         let outcome = step(&mut self.state, input, at);
         for change in outcome.changes {
             self.book.tell(&change, at);
+            self.notices.hear(&change, clock::now());
             if matches!(change, Change::Raised(_) | Change::Ended(_)) {
                 self.book.note_alarms(self.state.alarms());
             }
@@ -427,6 +463,19 @@ impl Daemon {
                 self.carry_out(effect)?;
             }
         }
+    }
+
+    /// Settles, and has notices made and given away, if it is time. That one is on its way is committed before.
+    async fn settle_and_tell(&mut self) -> anyhow::Result<()> {
+        self.settle().await?;
+        if self.notices.look(clock::now()) {
+            self.book.note_notices(self.notices.told(), None);
+        }
+        if self.notices.is_ready() {
+            self.commit().await?;
+            self.notices.send();
+        }
+        Ok(())
     }
 
     async fn commit(&mut self) -> Result<(), ledger::Error> {
@@ -535,6 +584,8 @@ impl Daemon {
         }
         self.state.set_rules(config.rules());
         self.watcher = Arc::new(Watcher::new(&config));
+        self.notices.reload(&config);
+        self.notices.may_be_news(clock::now());
         let was_dry = std::mem::replace(&mut self.dry_run, dry_run);
         self.vitals.set_dry_run(dry_run);
         if let Some(control) = &self.control {
@@ -542,7 +593,7 @@ impl Daemon {
         }
         info!(
             dry_run = self.dry_run,
-            "read the config again; dry_run, [[log.pattern]], [policy], [guards], [entry] and [access] key and put_back_every take effect, all else at the next start"
+            "read the config again; dry_run, [[log.pattern]], [policy], [guards], [entry], [notice] and [access] key and put_back_every take effect, all else at the next start"
         );
         self.mapper.order(Order::Armed(!self.dry_run));
         let request = if self.dry_run { Request::Disarm } else { Request::Arm };

@@ -86,7 +86,7 @@ impl Flusher {
 }
 
 /// Whether systemd has started this process as a service.
-fn is_service() -> bool {
+pub(crate) fn is_service() -> bool {
     std::env::var_os("INVOCATION_ID").is_some() && Path::new("/run/systemd/system").is_dir()
 }
 

@@ -54,12 +54,14 @@ pub(crate) fn log(change: &Change) {
         Change::Halted(halt) => warn!(by = %Safe(&halt.who), "{}", halt.kind.word()),
         Change::WentOn(halt) => info!("no longer {}; going on", halt.kind.word()),
         Change::Raised(alarm) => {
-            error!("ALARM: {}; nothing is written meanwhile", Safe(&alarm.says))
+            error!("ALARM: {}; {}", Safe(&alarm.says), alarm.about.meanwhile())
         }
         Change::Ended(About::OwnFault) => info!("the alarm has ended: other relays work again"),
         Change::Ended(About::Limit) => {
             info!("the alarm has ended: there is room for entries again")
         }
+        Change::Ended(About::Map) => info!("the alarm has ended: the map can be rebuilt again"),
+        Change::Ended(About::Log) => info!("the alarm has ended: the log can be read again"),
         Change::Probed(relay, probed) => info!(%relay, found = probe_words(probed), "probed"),
         Change::Renewed(relay, keys, until) => {
             let until = moment(*until);

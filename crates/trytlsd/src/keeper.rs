@@ -93,6 +93,11 @@ impl Keeper {
         self.unsettled
     }
 
+    /// Why file or map cannot be used, if they cannot.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
     /// The map may be touched from now on, or no more.
     pub(crate) fn arm(&mut self, armed: bool) {
         self.armed = armed;

@@ -38,6 +38,7 @@ mod list;
 mod logging;
 mod mapper;
 mod matching;
+mod notice;
 mod nudge;
 mod output;
 mod overview;
@@ -116,6 +117,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Disarm(args) => disarm::run(&args, &load(args.common.config.as_deref())?),
         Command::Events(args) => events::run(&args, &load(args.config.as_deref())?),
         Command::Report(args) => chronicle::run(&args, &load(args.common.config.as_deref())?),
+        Command::Notice(args) => notice::command::run(&args, &load(args.config.as_deref())?),
         Command::Probe(args) => probe::run(&args, &load(args.config.as_deref())?),
         Command::CheckConfig(args) => check::run(&args, &load(args.common.config.as_deref())?),
         Command::Doctor(args) if args.write_config => doctor::run(&args, Config::default()),

@@ -62,6 +62,8 @@ pub(crate) enum News {
     /// The access file, as it was found at the start or after others changed it; a sign of what it is outside of our
     /// block; and the number of the look.
     Looked { map: MapState, rest: String, number: u64 },
+    /// Why file or map cannot be used; none: they can, again.
+    Trouble(Option<String>),
 }
 
 /// What the thread works with.
@@ -113,7 +115,9 @@ impl Mapper {
             Err(error) => return Err(error.into()),
         };
         let looks = u64::from(first.is_some());
-        let mut work = Work { keeper, asked, built, look_every, looks, news, pulse, longest };
+        let troubled = None;
+        let mut work =
+            Work { keeper, asked, built, look_every, looks, troubled, news, pulse, longest };
         let (orders, received) = channel();
         let thread =
             thread::Builder::new().name("mapper".to_owned()).spawn(move || work.run(&received))?;
@@ -144,6 +148,8 @@ struct Work {
     look_every: Duration,
     /// How often the heart was told what the file is.
     looks: u64,
+    /// Whether the heart was told last that file or map cannot be used; none: nothing yet.
+    troubled: Option<bool>,
     news: Sender<News>,
     pulse: Pulse,
     /// The longest that one piece of work may take.
@@ -156,6 +162,7 @@ impl Work {
         self.keeper.heal();
         let mut patience = self.look_every;
         loop {
+            self.tell_trouble();
             self.pulse.step(Part::Mapper);
             let order = self.wait(orders, patience);
             self.pulse.busy(Part::Mapper, self.longest);
@@ -301,6 +308,13 @@ impl Work {
             let map = if first { MapState::Loaded(look) } else { MapState::Seen(look) };
             self.looks += 1;
             self.tell(News::Looked { map, rest, number: self.looks });
+        }
+    }
+
+    fn tell_trouble(&mut self) {
+        let trouble = self.keeper.trouble().map(str::to_owned);
+        if self.troubled.replace(trouble.is_some()) != Some(trouble.is_some()) {
+            self.tell(News::Trouble(trouble));
         }
     }
 

@@ -79,6 +79,8 @@ pub(crate) enum Heard {
     Opened,
     /// Every log has been read up to its end, or is not there. Told once.
     AllRead,
+    /// Why a log cannot be read; none: all can, again.
+    Trouble(Option<String>),
 }
 
 /// A place as the ledger keeps it.
@@ -153,6 +155,8 @@ struct Reading {
     unopened: Vec<usize>,
     /// Which logs have not been read up to their end; empty once that was told.
     unread: Vec<usize>,
+    /// Whether the heart was told last that a log cannot be read; none: nothing yet.
+    troubled: Option<bool>,
     heart: Sender<Heard>,
     wishes: Arc<Mutex<Wishes>>,
     pulse: Pulse,
@@ -173,6 +177,8 @@ struct Log {
     /// Bytes since the last mark.
     unmarked: u64,
     marked: Instant,
+    /// Why it cannot be read, if it cannot.
+    trouble: Option<String>,
 }
 
 /// The heart has gone, or wants no more.
@@ -190,6 +196,7 @@ impl Reading {
             tail,
             unopened: (0..logs.len()).collect(),
             unread: (0..logs.len()).collect(),
+            troubled: None,
             logs,
             window,
             stamps,
@@ -226,6 +233,7 @@ impl Reading {
                 let now = clock::now();
                 self.stamps.set_latest(now);
                 let Some(reading) = self.logs.get_mut(log) else { return Ok(()) };
+                reading.trouble = None;
                 let batch = reading.sightings(bytes, live, now, self.window, &mut self.stamps);
                 if !batch.is_empty() {
                     self.tail.mattered();
@@ -234,9 +242,11 @@ impl Reading {
                 if batch.is_empty() && !reading.waiting && reading.unmarked < MARK_BYTES {
                     return Ok(());
                 }
-                self.mark(log, batch)
+                self.mark(log, batch)?;
+                self.tell_trouble()
             }
             Next::CaughtUp { log } => {
+                self.trouble(log, None)?;
                 let due = |log: &Log| log.unmarked > 0 && log.marked.elapsed() >= MARK_EVERY;
                 if self.logs.get(log).is_some_and(due) {
                     self.mark(log, Vec::new())?;
@@ -246,6 +256,8 @@ impl Reading {
             Next::Missing { log } => {
                 let path = self.tail.path(log).unwrap_or(Path::new("?"));
                 info!(?path, "the log is missing; waiting for it");
+                let words = format!("the log {} is missing", path.display());
+                self.trouble(log, Some(words))?;
                 self.read_up(log)
             }
             Next::Lost { log, loss } => {
@@ -257,7 +269,9 @@ impl Reading {
                 Ok(())
             }
             Next::Trouble { log, error } => {
-                warn!("{}; trying again", Safe(&error.to_string()));
+                let words = error.to_string();
+                warn!("{}; trying again", Safe(&words));
+                self.trouble(log, Some(words))?;
                 self.read_up(log)
             }
             Next::Called => self.obey(),
@@ -278,6 +292,23 @@ impl Reading {
                 .then(|| serde_json::to_string(&reading.finder.pending()).unwrap_or_default()),
         };
         self.tell(Heard::Events(batch, mark))
+    }
+
+    /// A log cannot be read, or can, again.
+    fn trouble(&mut self, log: usize, words: Option<String>) -> Result<(), Gone> {
+        if let Some(log) = self.logs.get_mut(log) {
+            log.trouble = words;
+        }
+        self.tell_trouble()
+    }
+
+    /// Tells the heart whether all logs can be read, if that is not what it was told last.
+    fn tell_trouble(&mut self) -> Result<(), Gone> {
+        let trouble = self.logs.iter().find_map(|log| log.trouble.clone());
+        if self.troubled.replace(trouble.is_some()) == Some(trouble.is_some()) {
+            return Ok(());
+        }
+        self.tell(Heard::Trouble(trouble))
     }
 
     /// A log has been read up to its end. When it was the last one that was awaited, the heart is told.
@@ -345,6 +376,7 @@ impl Log {
             waiting: false,
             unmarked: 0,
             marked: Instant::now(),
+            trouble: None,
         };
         (log, place)
     }

@@ -19,6 +19,8 @@ use policy::state::State;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use crate::notice::Told;
+
 /// The name of the note that says what the access file was outside of our block.
 pub(crate) const REST: &str = "rest of the access file";
 
@@ -36,6 +38,9 @@ pub(crate) const PUT_BACK: &str = "put back";
 
 /// The name of the note that says how the daemon was started: see [`Run`].
 pub(crate) const RUN: &str = "run";
+
+/// The name of the note that says what was told by notices.
+pub(crate) const NOTICES: &str = "notices";
 
 /// How the daemon was started last.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -74,6 +79,8 @@ pub(crate) struct Remembered {
     pub(crate) run: Option<Run>,
     /// An operator's word that nothing is to be decided for now.
     pub(crate) halt: Option<Halt>,
+    /// What was told by notices.
+    pub(crate) told: Told,
     /// What the clock said lately.
     pub(crate) clock: Option<Timestamp>,
     /// The MTA-STS policies, by domain.
@@ -145,6 +152,7 @@ impl From<Loaded> for Remembered {
                 .remove(ALARMS)
                 .and_then(|text| serde_json::from_str(&text).ok())
                 .unwrap_or_default(),
+            told: notes.remove(NOTICES).and_then(|text| Told::of_text(&text)).unwrap_or_default(),
             halt: notes.remove(HALT).map(|text| halt_of(&text)),
             put_back: put_back.and_then(|second| Timestamp::from_second(second).ok()),
             clock: clock.and_then(|second| Timestamp::from_second(second).ok()),

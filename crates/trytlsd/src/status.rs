@@ -11,6 +11,7 @@ use crate::clock;
 use crate::control::Vitals;
 use crate::control::client::{Reached, get_json};
 use crate::explained::Halted;
+use crate::notice;
 use crate::output::{Safe, Style, complain, print};
 use crate::overview::Overview;
 
@@ -40,6 +41,20 @@ pub(crate) struct Status {
     pub(crate) held: usize,
     /// Of these, such as will not end by themselves.
     pub(crate) need_a_person: usize,
+    /// None if nobody is told of what needs a person.
+    pub(crate) notices: Option<Notices>,
+}
+
+/// Notices.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Notices {
+    /// To whom they go, in words.
+    pub(crate) to: String,
+    /// When the last went.
+    pub(crate) last: Option<Timestamp>,
+    /// Since when they cannot be sent, if they cannot, and why.
+    pub(crate) failing_since: Option<Timestamp>,
+    pub(crate) why: Option<String>,
 }
 
 /// The daemon.
@@ -83,8 +98,14 @@ pub(crate) struct Stuck {
 /// If there is a ledger and it cannot be read.
 pub(crate) fn look(config: &Config, vitals: Option<&Vitals>) -> anyhow::Result<Status> {
     let overview = Overview::take(config, clock::now())?;
-    let Overview { daemon, counts, .. } = &overview;
+    let Overview { daemon, counts, told, .. } = &overview;
     Ok(Status {
+        notices: notice::is_on(config).then(|| Notices {
+            to: notice::whom(config),
+            last: told.at,
+            failing_since: told.failing.as_ref().map(|failing| failing.since),
+            why: told.failing.as_ref().map(|failing| failing.why.clone()),
+        }),
         at: overview.at,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ledger: overview.ledger,
@@ -175,6 +196,19 @@ impl Status {
             }
         };
         row("held", format!("{}{person}", self.held));
+        if let Some(notices) = &self.notices {
+            let to = Safe(&notices.to).to_string();
+            match (notices.failing_since, &notices.why) {
+                (Some(since), Some(why)) => {
+                    let words = format!("cannot be sent since {since:.0}, to {to}: {}", Safe(why));
+                    row("NOTICES", style.yellow(words));
+                }
+                _ => {
+                    let last = notices.last.map(|at| format!("the last {at:.0}"));
+                    row("notices", format!("{}, to {to}", last.as_deref().unwrap_or("none yet")));
+                }
+            }
+        }
         if let Some(at) = self.daemon.last_commit {
             row("ledger written", format!("{at:.0}"));
         }

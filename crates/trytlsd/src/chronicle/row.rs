@@ -173,7 +173,7 @@ mod tests {
         for (second, what, detail) in happened {
             let relay = Some("mx.example.org".to_owned());
             let (what, detail) = ((*what).to_owned(), (*detail).to_owned());
-            row.take(&Happened { at: at(*second), relay, what, detail }, at(0));
+            row.take(&Happened { id: 0, at: at(*second), relay, what, detail }, at(0));
         }
         let second = |at: Timestamp| at.as_second() - 1_800_000_000;
         let off = row.off.iter().map(|off| {

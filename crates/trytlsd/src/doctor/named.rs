@@ -6,12 +6,13 @@ use config::LogPattern;
 
 use super::seen::{Kind, Node, Seen};
 use crate::finding::{Finding, Said, good, wrong};
+use crate::notice;
 
 /// A check; it may have something to say of several things, or of none.
 type Check = fn(&Seen) -> Vec<Said>;
 
 /// The checks.
-const CHECKS: [(&str, Check); 7] = [
+const CHECKS: [(&str, Check); 8] = [
     ("log", logs),
     ("pattern", patterns),
     ("access-file", access_file),
@@ -19,6 +20,7 @@ const CHECKS: [(&str, Check); 7] = [
     ("makemap", makemap),
     ("sendmail", sendmail),
     ("ledger", ledger),
+    ("notice", notices),
 ];
 
 /// What the config names, judged, the cf included.
@@ -127,6 +129,31 @@ fn sendmail(seen: &Seen) -> Vec<Said> {
         return Vec::new();
     }
     vec![program("sendmail", &seen.config.access.sendmail, seen.sendmail.as_ref())]
+}
+
+/// Whether notices can be sent, if any are to be.
+fn notices(seen: &Seen) -> Vec<Said> {
+    let Some(sender) = &seen.sender else { return Vec::new() };
+    let to = notice::whom(&seen.config);
+    let said = match &sender.program {
+        Some(found) => {
+            let by = found.display();
+            good(format!("notices go to {to}, by {by} (trytlsd notice --test sends one)"))
+        }
+        None => wrong(format!("notices go to {to}: {} is not there, or not in PATH", sender.name))
+            .mend("in the config: [notice] command, or [access] sendmail = \"/path/of/sendmail\""),
+    };
+    let unit = sender.unit_is_missing.then(|| {
+        wrong(format!(
+            "notices: {} is not among systemd's units, and the service needs it",
+            notice::UNIT
+        ))
+        .mend(format!(
+            "install it beside trytlsd.service, from systemd/{} of the source",
+            notice::UNIT
+        ))
+    });
+    std::iter::once(said).chain(unit).collect()
 }
 
 /// Whether the program is there.

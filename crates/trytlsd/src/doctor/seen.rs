@@ -26,6 +26,7 @@ use crate::clock;
 use crate::finding::Said;
 use crate::host::{self, Host};
 use crate::journal;
+use crate::notice;
 
 /// sendmail is given so long to say its version, whatever the config says.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Asked for TLSA records: a name that is there, in a zone that is signed, without such records. Its answer needs all that
 /// an answer about a relay needs.
 const SIGNED: &str = "arpa";
+
+/// Where units are.
+const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 
 /// A name for which nobody has an entry (RFC 2606).
 const NOBODY: &str = "trytlsd-doctor.invalid";
@@ -65,8 +69,20 @@ pub(crate) struct Seen {
     pub(crate) folders: Vec<Node>,
     /// The folder of the ledger and the one above it.
     pub(crate) ledger: (Node, Node),
+    /// What gives notices away; none if none are sent.
+    pub(crate) sender: Option<Sender>,
     /// Only for the doctor.
     pub(crate) deep: Option<Deep>,
+}
+
+/// What gives notices away.
+pub(crate) struct Sender {
+    /// As the config names it.
+    pub(crate) name: String,
+    /// Where it is.
+    pub(crate) program: Option<PathBuf>,
+    /// trytlsd is a service of systemd's, and the unit that starts it is not.
+    pub(crate) unit_is_missing: bool,
 }
 
 /// What takes longer to see.
@@ -139,6 +155,7 @@ impl Seen {
             sendmail: host::program(&config.access.sendmail),
             folders: base.ancestors().skip(1).map(Node::look).collect(),
             ledger: (Node::look(ledger), Node::look(ledger.parent().unwrap_or(Path::new("/")))),
+            sender: notice::is_on(config).then(|| Sender::look(config)),
             config: config.clone(),
             host,
             deep: None,
@@ -179,6 +196,16 @@ impl Seen {
     pub(crate) fn builds(&self) -> bool {
         use config::RebuildWay::{Append, Replace};
         matches!(*self.config.access.rebuild, Replace | Append) && self.host.has_map()
+    }
+}
+
+impl Sender {
+    fn look(config: &Config) -> Self {
+        let command = config.notice.command.first();
+        let name = command.unwrap_or(&*config.access.sendmail).clone();
+        let has = |unit: &str| UNITS.iter().any(|folder| Path::new(folder).join(unit).exists());
+        let unit_is_missing = has("trytlsd.service") && !has(notice::UNIT);
+        Self { program: host::program(&name), name, unit_is_missing }
     }
 }
 

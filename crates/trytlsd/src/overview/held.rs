@@ -23,33 +23,38 @@ pub(crate) struct Held {
     pub(crate) since: Timestamp,
     /// Whether it will not end by itself: somebody must say a word, or change something.
     pub(crate) needs_a_person: bool,
+    /// The number of the happening with which this guard began to speak.
+    #[serde(skip)]
+    pub(crate) id: i64,
 }
 
-/// The last hold of each relay.
+/// The last hold of each relay, with every time that its guard was told to speak: a restart tells it again.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(HashMap<String, Held>);
+pub(crate) struct Holds(HashMap<String, (Held, Vec<(i64, Timestamp)>)>);
 
 impl Holds {
     /// From what happened, the oldest first.
     pub(crate) fn of(happened: &[Happened]) -> Self {
-        let mut holds: HashMap<String, Held> = HashMap::new();
+        let mut holds: HashMap<String, (Held, Vec<(i64, Timestamp)>)> = HashMap::new();
         for row in happened {
             let Some(relay) = &row.relay else { continue };
             match row.what.as_str() {
                 "held" => {
                     let (guard, says) = parted(&row.detail);
-                    let before = holds
-                        .get(relay)
-                        .filter(|before| before.guard.as_deref() == guard.map(|(word, _)| word));
-                    let since = before.map_or(row.at, |before| before.since);
+                    let before = holds.remove(relay).filter(|(before, _)| {
+                        before.guard.as_deref() == guard.map(|(word, _)| word)
+                    });
+                    let mut told = before.map(|(_, told)| told).unwrap_or_default();
+                    told.push((row.id, row.at));
                     let held = Held {
                         relay: relay.clone(),
                         guard: guard.map(|(word, _)| word.to_owned()),
                         says: says.to_owned(),
-                        since,
+                        since: row.at,
                         needs_a_person: needs_a_person(guard.map(|(_, guard)| guard)),
+                        id: row.id,
                     };
-                    holds.insert(relay.clone(), held);
+                    holds.insert(relay.clone(), (held, told));
                 }
                 "proposed" | "active" | "approved" | "lifted" | "replaced" | "put-back"
                 | "expired" => {
@@ -63,20 +68,19 @@ impl Holds {
 
     /// Those of relays and clients that fail still: a hold is of the run of failures in which it was told.
     pub(super) fn standing(self, state: &State, now: Timestamp) -> Vec<Held> {
-        let fails = |held: &Held| {
+        let standing = |(mut held, told): (Held, Vec<(i64, Timestamp)>)| {
             let evidence = match held.relay.strip_prefix(CLIENT) {
                 Some(address) => {
                     let client = address.parse().ok().and_then(|a| state.clients().get(a));
                     client.map(policy::clients::Client::evidence)
                 }
                 None => state.record(&held.relay).map(|record| &record.evidence),
-            };
-            let Some(evidence) = evidence else { return false };
-            let began = evidence.began().map(moment);
-            let counts = evidence.clone().weigh(state.rules(), now).stuck > 0;
-            counts && began.is_some_and(|began| began <= held.since)
+            }?;
+            let began = moment(evidence.began()?);
+            (held.id, held.since) = told.into_iter().find(|(_, at)| began <= *at)?;
+            (evidence.clone().weigh(state.rules(), now).stuck > 0).then_some(held)
         };
-        let mut held: Vec<Held> = self.0.into_values().filter(fails).collect();
+        let mut held: Vec<Held> = self.0.into_values().filter_map(standing).collect();
         held.sort_by(|a, b| (a.since, &a.relay).cmp(&(b.since, &b.relay)));
         held
     }
@@ -97,7 +101,7 @@ fn parted(detail: &str) -> (Option<(&str, Guard)>, &str) {
 /// Whether waiting does not help. What ends by itself or is the operator's own word does not: time passes (worked
 /// lately, weak evidence), others have yet to see it (fleet), an alarm tells of it (own fault, limits), or he wanted it
 /// (never-list).
-fn needs_a_person(guard: Option<Guard>) -> bool {
+pub(crate) fn needs_a_person(guard: Option<Guard>) -> bool {
     match guard {
         Some(
             Guard::AdminTryTls

@@ -22,7 +22,7 @@ use std::path::Path;
 
 use config::Config;
 use jiff::{SignedDuration, Timestamp};
-use ledger::{Error, Loaded, View};
+use ledger::{Error, Loaded, View, Wanted};
 use policy::moment::moment;
 use policy::state::State;
 use sendmail::cf::{Cf, QUEUE_RETURN};
@@ -30,11 +30,13 @@ use serde::Serialize;
 
 pub(crate) use adopted::AdoptedLine;
 pub(crate) use clients::ClientRow;
-pub(crate) use held::{Held, Holds};
+pub(crate) use held::{Held, Holds, needs_a_person};
 pub(crate) use relays::{Entry, Lifted, Proposed};
 pub(crate) use stuck::Stuck;
 
 use crate::explained::Halted;
+use crate::notice::Told;
+pub(crate) use crate::remembered::CLIENT;
 use crate::remembered::Remembered;
 
 /// How far back happenings are read unless more is asked for.
@@ -53,6 +55,9 @@ pub(crate) struct Overview {
     pub(crate) daemon: Daemon,
     /// The alarms that were raised and have not ended.
     pub(crate) alarms: Vec<Alarm>,
+    /// What notices told.
+    #[serde(skip)]
+    pub(crate) told: Told,
     /// Relays whose mail waits, the one that bounces first on top.
     pub(crate) stuck: Vec<Stuck>,
     /// Nothing is decided at present, by an operator's word.
@@ -79,6 +84,9 @@ pub(crate) struct Overview {
     /// What happened, the oldest first.
     #[serde(skip)]
     pub(crate) happened: Vec<Happened>,
+    /// The number of the latest happening.
+    #[serde(skip)]
+    pub(crate) newest: i64,
     /// Stuck attempts that still count.
     #[serde(skip)]
     pub(crate) attempts: Vec<Attempt>,
@@ -106,6 +114,12 @@ pub(crate) struct Alarm {
     pub(crate) about: &'static str,
     pub(crate) since: Timestamp,
     pub(crate) says: String,
+    /// What it stops while it lasts.
+    #[serde(skip)]
+    pub(crate) meanwhile: &'static str,
+    /// The number of the happening with which it was raised; 0 if that is not known any more.
+    #[serde(skip)]
+    pub(crate) id: i64,
 }
 
 /// Sums.
@@ -133,6 +147,9 @@ pub(crate) struct Happened {
     pub(crate) relay: Option<String>,
     pub(crate) what: String,
     pub(crate) detail: String,
+    /// Its number in the ledger: ascending.
+    #[serde(skip)]
+    pub(crate) id: i64,
 }
 
 /// Stuck attempts.
@@ -170,16 +187,19 @@ impl Overview {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let path = &config.ledger.path.0.0;
-        let (ledger, loaded, history) = match View::open(path) {
+        let looked_at = now.saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN).min(since);
+        let wanted = Wanted { of: None, after: None, since: looked_at, limit: MOST_HAPPENINGS };
+        let (ledger, loaded, (history, newest)) = match View::open(path) {
             Ok(mut view) => {
-                let history = view.history(None, Timestamp::MIN.max(since), MOST_HAPPENINGS)?;
+                let history = view.happenings(&wanted)?;
                 (true, view.load()?, history)
             }
-            Err(Error::Missing { .. }) => (false, Loaded::default(), Vec::new()),
+            Err(Error::Missing { .. }) => (false, Loaded::default(), (Vec::new(), 0)),
             Err(error) => return Err(error),
         };
         let mut remembered = Remembered::from(loaded);
         let run = remembered.run;
+        let told = std::mem::take(&mut remembered.told);
         let successes = remembered.successes.iter().map(|(relay, success)| Worked {
             at: moment(success.second),
             relay: relay.to_string(),
@@ -189,7 +209,13 @@ impl Overview {
         let set = Cf::read(&config.access.cf.0.0).ok().and_then(|cf| cf.queue_return);
         let happened: Vec<Happened> = history
             .into_iter()
-            .map(|h| Happened { at: h.at, relay: h.relay, what: h.what, detail: h.detail })
+            .map(|(id, h)| Happened {
+                id,
+                at: h.at,
+                relay: h.relay,
+                what: h.what,
+                detail: h.detail,
+            })
             .collect();
         let daemon = Daemon {
             pid: ledger::holder(path),
@@ -202,7 +228,8 @@ impl Overview {
             at: now,
             ledger,
             daemon,
-            alarms: alarms(&state),
+            alarms: alarms(&state, &happened),
+            told,
             stuck: stuck::stuck(&state, queue_return, now),
             halt: state.halt().map(Halted::of),
             removing: state.removing(),
@@ -216,10 +243,13 @@ impl Overview {
             queue_return,
             queue_return_is_set: set.is_some(),
             happened,
+            newest,
             attempts: attempts(&state),
             successes,
         };
         overview.holds = Holds::of(&overview.happened).standing(&state, now);
+        // A hold may be older than what is asked for.
+        overview.happened.retain(|happened| happened.at >= since);
         overview.count(&state);
         Ok(overview)
     }
@@ -256,11 +286,19 @@ impl Overview {
     }
 }
 
-fn alarms(state: &State) -> Vec<Alarm> {
+fn alarms(state: &State, happened: &[Happened]) -> Vec<Alarm> {
+    let is = |row: &Happened, alarm: &policy::alarm::Alarm| {
+        row.relay.is_none() && row.what == "alarm" && *row.detail == *alarm.says
+    };
+    let id = |alarm: &policy::alarm::Alarm| {
+        happened.iter().rev().find(|row| is(row, alarm)).map_or(0, |row| row.id)
+    };
     let alarm = |alarm: &policy::alarm::Alarm| Alarm {
         about: alarm.about.word(),
         since: moment(alarm.since),
         says: alarm.says.to_string(),
+        meanwhile: alarm.about.meanwhile(),
+        id: id(alarm),
     };
     state.alarms().iter().map(alarm).collect()
 }

@@ -79,7 +79,7 @@ fn alarms(alarms: &[Alarm], now: Timestamp) -> Markup {
         @for alarm in alarms {
             div.note.bad role="alert" {
                 p { strong { "Alarm: " (alarm.about) } " " (time(alarm.since, now)) }
-                p { (Foreign(&alarm.says)) "; nothing is written meanwhile." }
+                p { (Foreign(&alarm.says)) "; " (alarm.meanwhile) "." }
             }
         }
     }
@@ -102,7 +102,7 @@ fn sums(overview: &Overview) -> Markup {
             } }
             div { dt { "Entries in force" } dd { (counts.entries) small { (counts.proposed) " proposed" } } }
             div { dt { "Held" } dd { (counts.holds) small { @if needs > 0 { (needs) " need a person" } @else { "none needs a person" } } } }
-            div { dt { "Alarms" } dd.bad[counts.alarms > 0] { (counts.alarms) small { @if counts.alarms == 0 { "all is quiet" } @else { "nothing is written" } } } }
+            div { dt { "Alarms" } dd.bad[counts.alarms > 0] { (counts.alarms) small { @if counts.alarms == 0 { "all is quiet" } @else { "see above" } } } }
         }
     }
 }

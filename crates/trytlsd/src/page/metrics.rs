@@ -107,7 +107,7 @@ pub(super) fn text(overview: &Overview) -> String {
     out.each("trytlsd_held", help, "guard", &[], guards);
     let alarms = overview.alarms.iter().map(|alarm| alarm.about);
     let help = "Alarms that are raised, by what they are about.";
-    out.each("trytlsd_alarms", help, "about", &["limit", "own-fault"], alarms);
+    out.each("trytlsd_alarms", help, "about", &["limit", "log", "map", "own-fault"], alarms);
     out.one(
         "trytlsd_known_relays",
         "Relays that are remembered since their TLS failed.",

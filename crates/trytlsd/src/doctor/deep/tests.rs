@@ -36,6 +36,7 @@ fn host(cf: &str, config: &str) -> (Seen, Deep) {
     let config = Config::of_text(Path::new("/etc/trytlsd/trytlsd.toml"), &config).unwrap();
     let cf = Cf::parse(Path::new("/nowhere/sendmail.cf"), cf.as_bytes());
     let seen = Seen {
+        sender: None,
         host: Host::of(&config, cf.map_err(|error| error.to_string())),
         config,
         journal: None,
