@@ -27,7 +27,7 @@ ifeq ($(shell id -u),0)
 	@$(with) openssl makemap unbound slapd chromium bed -- cargo test --workspace --locked
 else
 	@# The beds need a root's rights: that of a user namespace will do, where it can be had.
-	@$(with) openssl makemap unbound slapd -- cargo test --workspace --locked --exclude tests
+	@$(with) openssl makemap unbound slapd bed -- cargo test --workspace --locked --exclude tests
 	@CARGO_TARGET_$(host)_RUNNER='$(CURDIR)/tests/bed/as-root --try' \
 		$(with) openssl makemap chromium bed -- cargo test --locked -p tests
 endif

@@ -34,7 +34,7 @@ pub fn print(entry: &Managed) -> String {
     line
 }
 
-/// Reads the line that [`print`] writes. `None` for any other line.
+/// Reads the line that [`print()`] writes. `None` for any other line.
 pub fn parse(line: &[u8]) -> Option<Managed> {
     let line = std::str::from_utf8(line).ok()?.strip_prefix(HEAD)?;
     let (key, line) = line.split_once(" relay=")?;

@@ -38,7 +38,8 @@ fn found(root: &Path, slapd: &Slapd, keys: &[&str]) -> Vec<Option<String>> {
     // Under a host name without a dot it would wait a minute for a better one.
     let mut command = Command::new("unshare");
     if !rustix::process::geteuid().is_root() {
-        command.arg("--map-root-user");
+        // As root of a namespace of its own sendmail would drop groups, which it may not there.
+        command.args(["--map-current-user", "--keep-caps"]);
     }
     command.args(["--uts", "sh", "-c", "hostname mta1.example.org && exec \"$@\"", "sh"]);
     command
