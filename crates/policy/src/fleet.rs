@@ -1,7 +1,7 @@
 //! A fleet: several MTAs whose sendmail reads one map, and who must agree before TLS is turned off for all of them.
 //!
 //! Each MTA says in the directory what it sees, one row for each relay ([`Vote`]). It looks at all rows from time to time, and
-//! whatever follows is worked out anew from each look ([`hear`]): what it wants to say is compared with its own row, and the
+//! whatever follows is worked out anew from each look (`hear`): what it wants to say is compared with its own row, and the
 //! difference is written. So a write that was lost is made good at the next look, and nothing is kept twice.
 //!
 //! - *Promotion* (`agreement`): what has passed all guards here waits until [`Fleet::quorum`] MTAs name the same key, and
@@ -19,7 +19,7 @@
 //!
 //! **What an attacker could try.** Who sits on the way to one MTA, or has its log, gets one vote. Who may write into the
 //! directory as several MTAs can say anything, but he could write the entry itself. Rows and the names in them are bounded;
-//! a look that is not fresh counts for nothing. Many broken relays make many rows: [`agreement::MOST`] at most.
+//! a look that is not fresh counts for nothing. Many broken relays make many rows: 500 at most.
 
 mod agreement;
 mod ballot;
