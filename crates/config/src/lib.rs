@@ -4,6 +4,7 @@
 //! single keys. An unknown key is an error: a typo in the name of a limit would otherwise lift it. Errors carry file,
 //! line and column.
 
+mod fleet;
 mod mail;
 mod pattern;
 mod section;
@@ -19,6 +20,8 @@ use policy::never::{NeverItem, NeverList};
 use policy::rules::{self, Receiving as ReceivingRules, Rules};
 use serde::Deserialize;
 
+pub use self::fleet::{Fleet, Ldap};
+use self::fleet::{GivenFleet, GivenLdap};
 pub use self::mail::{MailAddress, MailAddresses};
 pub use self::pattern::LogPattern;
 use self::section::section;
@@ -28,7 +31,8 @@ use self::values::{
     Absolute, Address, Loopback, Optional, Paths, Server, Share, Text, Within, loopback,
 };
 pub use self::values::{
-    DnssecChoice, FlushWay, KeyChoice, LogSource, MapType, ProveWay, RebuildWay, RemedyChoice,
+    DnssecChoice, FlushWay, KeyChoice, LdapServer, LogSource, MapType, ProveWay, RebuildWay,
+    RemedyChoice, Target,
 };
 
 /// Where the config is if nothing else is said.
@@ -82,6 +86,8 @@ section!(
 section!(
     /// The access map, and how it is changed.
     Access, GivenAccess, "[access] ", {
+    /// Where the map is.
+    target: Target = Target::File,
     /// The text of the access map.
     file: Text<Absolute> = Text(Absolute(PathBuf::from("/etc/mail/access"))),
     /// The map, without its suffix.
@@ -237,6 +243,10 @@ pub struct Config {
     pub policy: Policy,
     /// `[access]`.
     pub access: Access,
+    /// `[ldap]`.
+    pub ldap: Ldap,
+    /// `[fleet]`.
+    pub fleet: Fleet,
     /// `[guards]`.
     pub guards: Guards,
     /// `[entry]`.
@@ -272,6 +282,10 @@ struct Given {
     policy: GivenPolicy,
     #[serde(default)]
     access: GivenAccess,
+    #[serde(default)]
+    ldap: GivenLdap,
+    #[serde(default)]
+    fleet: GivenFleet,
     #[serde(default)]
     guards: GivenGuards,
     #[serde(default)]
@@ -326,6 +340,8 @@ pub enum Error {
     Twice { path: PathBuf, log: PathBuf },
     #[error("the config {}: [entry] probe_every ({probe_every}) is shorter than 1s", path.display())]
     ProbedTooOften { path: PathBuf, probe_every: Span },
+    #[error("the config {}: [access] target = \"ldap\": {why}", path.display())]
+    Fleet { path: PathBuf, why: &'static str },
     #[error("the config {}: [access] look_every ({look_every}) is shorter than 1s", path.display())]
     TooOften { path: PathBuf, look_every: Span },
     #[error("the config {}: [notice] mail_to and command exclude each other: one of them tells you", path.display())]
@@ -395,6 +411,8 @@ impl Config {
         self.log.overlay(given.log, &file);
         self.policy.overlay(given.policy, &file);
         self.access.overlay(given.access, &file);
+        self.ldap.overlay(given.ldap, &file);
+        self.fleet.overlay(given.fleet, &file);
         self.guards.overlay(given.guards, &file);
         self.entry.overlay(given.entry, &file);
         self.flush.overlay(given.flush, &file);
@@ -422,6 +440,7 @@ impl Config {
         if *self.receiving.enabled && span.0 >= window.0 {
             return Err(Error::NeverReceiving { path: path.to_owned(), min_span: span, window });
         }
+        self.check_fleet(path)?;
         let patterns = &*self.log.pattern;
         if patterns.len() > MOST_PATTERNS {
             return Err(Error::ManyPatterns { path: path.to_owned() });
@@ -488,7 +507,7 @@ impl Config {
                 ttl: self.receiving.ttl.0,
                 max_clients: usize::try_from(self.receiving.max_clients.0).unwrap_or(usize::MAX),
             }),
-            fleet: None,
+            fleet: self.fleet(&self.ldap.host),
         }
     }
 
@@ -518,6 +537,8 @@ impl Config {
             self.log.shown(),
             self.policy.shown(),
             self.access.shown(),
+            self.ldap.shown(),
+            self.fleet.shown(),
             self.guards.shown(),
             self.entry.shown(),
             self.flush.shown(),

@@ -96,7 +96,7 @@ macro_rules! section {
 
         #[derive(Debug, Default, serde::Deserialize)]
         #[serde(deny_unknown_fields, rename_all = "snake_case")]
-        struct $given {
+        pub(crate) struct $given {
             $( $key: Option<$ty>, )*
         }
 
@@ -107,11 +107,11 @@ macro_rules! section {
         }
 
         impl $name {
-            fn overlay(&mut self, given: $given, file: &std::sync::Arc<std::path::Path>) {
+            pub(crate) fn overlay(&mut self, given: $given, file: &std::sync::Arc<std::path::Path>) {
                 $( self.$key.set(given.$key, file); )*
             }
 
-            fn shown(&self) -> Vec<Shown> {
+            pub(crate) fn shown(&self) -> Vec<Shown> {
                 vec![ $( Shown {
                     name: concat!($title, stringify!($key)).replace("r#", ""),
                     value: $crate::section::as_toml(&*self.$key),

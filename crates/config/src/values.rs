@@ -21,6 +21,34 @@ pub enum LogSource {
     Journald,
 }
 
+/// `[access] target`: where the map is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// A file, and what makemap makes of it.
+    File,
+    /// A directory that a fleet shares.
+    Ldap,
+}
+
+/// `[ldap] urls`: a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LdapServer(pub directory::Server);
+
+impl FromStr for LdapServer {
+    type Err = directory::Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for LdapServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// `[access] type`: the class of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

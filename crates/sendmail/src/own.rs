@@ -35,6 +35,8 @@ const NAME_MAX: usize = 255;
 /// The host's own names, in lower case, without a final dot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Own {
+    /// `$j`, if sendmail itself has told it.
+    j: Option<String>,
     names: BTreeSet<String>,
 }
 
@@ -43,6 +45,11 @@ impl Own {
     pub fn contains(&self, name: &str) -> bool {
         let inner = name.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
         plain(inner.unwrap_or(name)).is_some_and(|name| self.names.contains(&name))
+    }
+
+    /// `$j`, if sendmail itself has told it.
+    pub fn j(&self) -> Option<&str> {
+        self.j.as_deref()
     }
 
     /// The names, sorted.
@@ -54,7 +61,7 @@ impl Own {
 impl<'a> FromIterator<&'a str> for Own {
     /// Those of the texts that are plain host names.
     fn from_iter<T: IntoIterator<Item = &'a str>>(texts: T) -> Self {
-        Self { names: texts.into_iter().filter_map(plain).collect() }
+        Self { j: None, names: texts.into_iter().filter_map(plain).collect() }
     }
 }
 
@@ -106,7 +113,7 @@ fn understand(transcript: &[u8]) -> Result<Own, String> {
     let first = lines.next();
     let j = first.and_then(|line| line.strip_prefix(b"> ")).and_then(text).and_then(plain);
     let j = j.filter(|name| name != "undefined").ok_or_else(|| unexpected(first))?;
-    let mut own = Own { names: BTreeSet::from([j]) };
+    let mut own = Own { j: Some(j.clone()), names: BTreeSet::from([j]) };
     let second = lines.next();
     let member = second.and_then(|line| line.strip_prefix(b"> "));
     let member = member.filter(|member| !member.starts_with(b">") && !member.is_empty());

@@ -28,6 +28,7 @@ use policy::fact::Fact;
 use policy::halt::HaltKind;
 use policy::input::{Change, Edit, Effect, Input, MapState, Request};
 use policy::life::Probed;
+use policy::rules::Rules;
 use policy::state::State;
 use policy::step::step;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -55,6 +56,7 @@ use crate::pulse::{Part, Pulse};
 use crate::reader::{Heard, Reader, Sighting};
 use crate::remembered::Run;
 use crate::service::{self, Service};
+use crate::shared;
 use crate::watcher::Watcher;
 
 /// How often the heart is told that time passes. Each is a wake-up of a host that may have nothing else to do.
@@ -84,6 +86,8 @@ pub(crate) fn run(args: &cli::Run, config: Config) -> anyhow::Result<u8> {
 /// The heart and its surroundings.
 struct Daemon {
     state: State,
+    /// The name of this MTA in a fleet.
+    name: String,
     book: Book,
     /// What was decided, to be logged once it is committed.
     decided: Vec<Change>,
@@ -146,29 +150,37 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     Page::start(&config);
     let (news, map) = channel(BACKLOG);
     let (heard, logs) = channel(BLOCKS);
-    let tools = Tools {
-        settings: host.settings(&config),
-        beside: Beside::of(host.beside()),
-        asked: host.asked(&config),
-        look_every: config.access.look_every.to_std(),
-        armed: !dry_run,
-    };
     let rest = remembered.rest.take();
     // To mend the map takes as long as makemap does, and sendmail may think for long about its own name.
-    let its_pulse = pulse.clone();
+    let (its_pulse, its_config) = (pulse.clone(), config.clone());
     let start = move || {
-        let known = host.known(tools.asked.as_ref());
-        anyhow::Ok((known, Mapper::start(tools, rest, news, its_pulse)?))
+        let asked = host.asked(&its_config);
+        let known = host.known(asked.as_ref());
+        let name = host.name(&its_config);
+        let (look_every, armed) = (its_config.access.look_every.to_std(), !dry_run);
+        let started = match its_config.directory(&name) {
+            Some(settings) => {
+                let tools = shared::Tools { settings, asked, look_every, armed };
+                (shared::start(tools, news, its_pulse)?, None)
+            }
+            None => {
+                let (settings, beside) = (host.settings(&its_config), Beside::of(host.beside()));
+                let tools = Tools { settings, beside, asked, look_every, armed };
+                Mapper::start(tools, rest, news, its_pulse)?
+            }
+        };
+        anyhow::Ok((known, name, started))
     };
     let started = tokio::select! {
         started = tokio::task::spawn_blocking(start) => started,
         () = signals.end() => return Ok(()),
     };
-    let (known, (mapper, look)) = started??;
+    let (known, name, (mapper, look)) = started??;
     let told = std::mem::take(&mut remembered.told);
     let notices = Notices::new(&config, told, book.is_durable());
     let mut daemon = Daemon {
-        state: remembered.state(config.rules()),
+        state: remembered.state(rules(&config, &name)),
+        name,
         book,
         decided: Vec::new(),
         due: VecDeque::new(),
@@ -224,6 +236,11 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     daemon.book.close().await;
     info!("ended");
     ended.map(drop)
+}
+
+/// The rules, for the MTA of this name.
+fn rules(config: &Config, name: &str) -> Rules {
+    Rules { fleet: config.fleet(name), ..config.rules() }
 }
 
 /// The signals that the daemon knows.
@@ -490,8 +507,8 @@ impl Daemon {
                 let resolver = Arc::clone(&self.resolver);
                 self.asks.spawn(async move { resolver.ask(question, clock::now()).await });
             }
-            // The heart has them only with a fleet, and no config names one.
-            Effect::Vote(_) | Effect::Unvote(_) => {}
+            Effect::Vote(vote) => self.mapper.order(Order::Vote(vote)),
+            Effect::Unvote(relay) => self.mapper.order(Order::Unvote(relay)),
             Effect::Flush(relay, ids) => self.flusher.flush(relay, ids),
             Effect::Probe(relay, addresses, began) => {
                 let (watcher, resolver) = (Arc::clone(&self.watcher), Arc::clone(&self.resolver));
@@ -582,7 +599,7 @@ impl Daemon {
             warn!("without its ledger this dry run goes on; start trytlsd again to end it");
             dry_run = true;
         }
-        self.state.set_rules(config.rules());
+        self.state.set_rules(rules(&config, &self.name));
         self.watcher = Arc::new(Watcher::new(&config));
         self.notices.reload(&config);
         self.notices.may_be_news(clock::now());

@@ -53,6 +53,11 @@ pub(crate) fn run(args: &cli::Disarm, config: &Config) -> anyhow::Result<u8> {
     if !args.yes && !is_confirmed(config)? {
         return Ok(MISUSED);
     }
+    if config.is_shared() && ledger::holder(&config.ledger.path.0.0).is_none() {
+        anyhow::bail!(
+            "the map is shared, and no daemon runs: start trytlsd, or disarm it on another MTA of the fleet"
+        );
+    }
     let told = match ledger::holder(&config.ledger.path.0.0) {
         Some(_) => by_daemon(config)?,
         None => match Book::open(&config.ledger.path.0.0, false, Pulse::new()) {

@@ -1,12 +1,13 @@
 //! The heart as the ledger has it, for a command beside the daemon: read, shown, and never changed.
 //!
-//! It may be a second behind the daemon: what only counts is committed that late. Of the access file and of sendmail's
-//! configuration it knows what they say now.
+//! It may be a second behind the daemon: what only counts is committed that late. Of the access file, or
+//! the directory of a fleet, and of sendmail's configuration it knows what they say now.
 
 use std::fs;
 
 use access::block;
 use config::Config;
+use directory::Directory;
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Error, Happening, Line, Loaded, View};
 use policy::fact::{Answer, Sts};
@@ -58,6 +59,18 @@ impl Glimpse {
     fn beside_host(config: &Config, host: &Host) -> anyhow::Result<Self> {
         let mut glimpse = Self::of_ledger(config)?;
         let state = &mut glimpse.state;
+        if let Some(settings) = config.directory(&host.name(config)) {
+            let look = Directory::new(settings).and_then(|mut directory| directory.look());
+            let admins = match look {
+                Ok(look) => {
+                    look.ours.iter().for_each(|entry| state.note_made(entry.since));
+                    Answer::Known(look.admins)
+                }
+                Err(error) => Answer::Unknown(error.to_string().into()),
+            };
+            state.set_admin(admins);
+            return Ok(glimpse);
+        }
         let access = &config.access.file.0.0;
         match fs::read(access) {
             Ok(text) => {

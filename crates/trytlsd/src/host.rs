@@ -137,9 +137,29 @@ impl Host {
         }
     }
 
+    /// The name of this MTA in a fleet: as the config says, or sendmail (`$j`), or the cf, or the system.
+    pub(crate) fn name(&self, config: &Config) -> String {
+        if !config.ldap.host.is_empty() {
+            return config.ldap.host.to_string();
+        }
+        let asked = self.asked(config).and_then(|asked| asked.own_names().ok());
+        let own = asked.and_then(|own| own.j().map(str::to_owned));
+        let said = own.or_else(|| self.cf.as_ref().ok().and_then(|cf| cf.host_name.clone()));
+        said.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+    }
+
+    /// Whether sendmail asks the map that the config names: the file, or the directory of a fleet.
+    fn asks_our_map(&self, config: &Config) -> bool {
+        if !config.is_shared() {
+            return self.line.is_some();
+        }
+        let access = self.cf.as_ref().ok().and_then(|cf| cf.access.as_ref());
+        access.is_some_and(|access| access.leaves().iter().any(|leaf| leaf.class == "ldap"))
+    }
+
     /// The sendmail to be asked for proofs; none where it would answer for another map.
     pub(crate) fn asked(&self, config: &Config) -> Option<Asked> {
-        let wanted = *config.access.prove == ProveWay::Auto && self.line.is_some();
+        let wanted = *config.access.prove == ProveWay::Auto && self.asks_our_map(config);
         wanted.then(|| Asked {
             program: program_or_name(&config.access.sendmail),
             cf: config.access.cf.0.0.clone(),

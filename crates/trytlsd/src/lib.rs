@@ -55,6 +55,7 @@ mod report;
 mod request;
 mod scan;
 mod service;
+mod shared;
 mod status;
 mod subject;
 mod table;

@@ -16,6 +16,7 @@ use maillog::relay::Relay;
 use map_store::{Applied, Error, Settings, Skipped};
 use policy::adoption::LineNews;
 use policy::clients::{Became, ClientEdit, ClientNews};
+use policy::fleet::Vote;
 use policy::input::{Edit, Input, MapState, Proof};
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
@@ -52,6 +53,10 @@ pub(crate) enum Order {
     TakeOut(Relay<'static>, AdminsLine),
     /// Ask sendmail about the client.
     ProveClient(WantedClient),
+    /// Say this of a relay to the other MTAs of the fleet.
+    Vote(Vote),
+    /// Say nothing of it any more.
+    Unvote(Relay<'static>),
 }
 
 /// What the heart hears from the thread.
@@ -121,7 +126,12 @@ impl Mapper {
         let (orders, received) = channel();
         let thread =
             thread::Builder::new().name("mapper".to_owned()).spawn(move || work.run(&received))?;
-        Ok((Self { orders, thread }, first))
+        Ok((Self::of(orders, thread), first))
+    }
+
+    /// A thread that takes orders.
+    pub(crate) fn of(orders: Orders<Order>, thread: JoinHandle<()>) -> Self {
+        Self { orders, thread }
     }
 
     /// Gives an order. One that comes after the end is lost with the process.
@@ -208,6 +218,8 @@ impl Work {
                 Order::EditClient(edit, looks) => clients.push((edit, looks)),
                 Order::TakeOut(relay, line) => lines.push((relay, line)),
                 Order::ProveClient(wanted) => client_proofs.push(wanted),
+                // The heart of an MTA with a map of its own has nobody to talk to.
+                Order::Vote(_) | Order::Unvote(_) => {}
             }
         }
         if !edits.is_empty() || !clients.is_empty() {

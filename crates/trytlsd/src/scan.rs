@@ -95,6 +95,8 @@ pub(crate) fn run(args: &cli::Scan, config: &Config) -> anyhow::Result<u8> {
 fn state(config: &Config) -> State {
     let mut rules = config.rules();
     rules.guards.max_per_hour = 0;
+    // Nobody else is asked about an old log.
+    rules.fleet = None;
     let mut state = State::new(rules);
     if let Ok(text) = std::fs::read(&config.access.file.0.0) {
         let admins = block::parse(&text).admins;
