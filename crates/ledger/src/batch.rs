@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::error::Error;
-use crate::row::{Happening, Line, RelayChange, Settled, StsRow, Success};
+use crate::row::{Happening, Line, RelayChange, Settled, StsRow, Success, VoteRow};
 
 /// The longest text, in bytes: a name, a key, a place, a detail. The longest host name has 255.
 pub const TEXT_MAX: usize = 4 << 10;
@@ -41,6 +41,8 @@ pub struct Batch {
     pub history: Vec<Happening>,
     /// Lines of logs, in their order; of each relay the last [`LINES_KEPT`] are kept.
     pub lines: Vec<Line>,
+    /// All that the MTAs of the fleet say, in place of what was kept of it; none leaves that as it is.
+    pub votes: Option<Vec<VoteRow>>,
 }
 
 impl Batch {
@@ -100,6 +102,11 @@ impl Batch {
         for line in &self.lines {
             check("a relay", &line.relay, TEXT_MAX)?;
             check("a line of a log", &line.line, TEXT_MAX)?;
+        }
+        for vote in self.votes.iter().flatten() {
+            check("a relay", &vote.relay, TEXT_MAX)?;
+            check("the name of an MTA", &vote.mta, TEXT_MAX)?;
+            check("what an MTA says", &vote.says, TEXT_MAX)?;
         }
         Ok(())
     }

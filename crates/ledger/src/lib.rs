@@ -56,5 +56,5 @@ pub use limits::Limits;
 pub use loaded::Loaded;
 pub use lock::holder;
 pub use query::Wanted;
-pub use row::{Happening, Line, RelayChange, Request, Settled, StsRow, Success};
+pub use row::{Happening, Line, RelayChange, Request, Settled, StsRow, Success, VoteRow};
 pub use view::View;

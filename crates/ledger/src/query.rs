@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
-use crate::row::{Happening, Line, Request, Settled};
+use crate::row::{Happening, Line, Request, Settled, VoteRow};
 
 /// A moment from its second; what no calendar holds is its end or its beginning.
 pub(crate) fn moment(second: i64) -> Timestamp {
@@ -41,6 +41,22 @@ pub(crate) fn lines(connection: &Connection, relay: &str) -> rusqlite::Result<Ve
         connection.prepare_cached("SELECT at, line FROM line WHERE relay = ? ORDER BY id")?;
     let found = statement.query_map((relay,), |row| {
         Ok(Line { relay: relay.to_owned(), at: moment(row.get(0)?), line: row.get(1)? })
+    })?;
+    found.collect()
+}
+
+/// What the MTAs of the fleet say, by relay and MTA.
+pub(crate) fn votes(connection: &Connection) -> rusqlite::Result<Vec<VoteRow>> {
+    let mut statement = connection
+        .prepare_cached("SELECT relay, mta, says, seen, written FROM vote ORDER BY relay, mta")?;
+    let found = statement.query_map((), |row| {
+        Ok(VoteRow {
+            relay: row.get(0)?,
+            mta: row.get(1)?,
+            says: row.get(2)?,
+            seen: row.get(3)?,
+            written: row.get(4)?,
+        })
     })?;
     found.collect()
 }

@@ -66,6 +66,21 @@ pub struct Line {
     pub line: String,
 }
 
+/// What one MTA of a fleet says of one relay, as it was last seen in the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoteRow {
+    /// The relay.
+    pub relay: String,
+    /// The MTA.
+    pub mta: String,
+    /// What it says, in words.
+    pub says: String,
+    /// When what it says was seen there, in seconds since 1970.
+    pub seen: i64,
+    /// When it said so, in seconds since 1970.
+    pub written: i64,
+}
+
 /// What an operator asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {

@@ -76,14 +76,23 @@ pub(crate) const STEPS: &[&str] = &[
         one INTEGER PRIMARY KEY CHECK (one = 1),
         at  INTEGER NOT NULL
      ) STRICT;",
-    // 2: the last lines of each relay.
+    // 2: the last lines of each relay, and what the MTAs of a fleet say.
     "CREATE TABLE line (
         id    INTEGER PRIMARY KEY,
         relay TEXT NOT NULL,
         at    INTEGER NOT NULL,
         line  TEXT NOT NULL
      ) STRICT;
-     CREATE INDEX line_of_relay ON line (relay);",
+     CREATE INDEX line_of_relay ON line (relay);
+
+     CREATE TABLE vote (
+        relay   TEXT NOT NULL,
+        mta     TEXT NOT NULL,
+        says    TEXT NOT NULL,
+        seen    INTEGER NOT NULL,
+        written INTEGER NOT NULL,
+        PRIMARY KEY (relay, mta)
+     ) STRICT, WITHOUT ROWID;",
 ];
 
 /// What a file is, by its header.

@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::loaded::Loaded;
 use crate::lock::Lock;
 use crate::purge::{self, Schedule};
-use crate::row::{Line, StsRow, Success};
+use crate::row::{Line, StsRow, Success, VoteRow};
 use crate::schema::{self, Kind, STEPS};
 
 /// The open ledger.
@@ -277,6 +277,15 @@ fn apply(transaction: &Transaction<'_>, batch: &Batch, rows: u32) -> rusqlite::R
                 (SELECT id FROM line WHERE relay = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
             params![relay, LINES_KEPT],
         )?;
+    }
+    if let Some(votes) = &batch.votes {
+        put("DELETE FROM vote", &[])?;
+        for VoteRow { relay, mta, says, seen, written } in votes {
+            put(
+                "REPLACE INTO vote (relay, mta, says, seen, written) VALUES (?, ?, ?, ?, ?)",
+                params![relay, mta, says, seen, written],
+            )?;
+        }
     }
     if !batch.history.is_empty() {
         put(

@@ -15,7 +15,7 @@ use crate::error::{Error, reading};
 use crate::files::resolve;
 use crate::loaded::Loaded;
 use crate::query::{self, Wanted};
-use crate::row::{Happening, Line, Request};
+use crate::row::{Happening, Line, Request, VoteRow};
 use crate::schema::{self, Kind, STEPS};
 use crate::store::newer;
 
@@ -70,6 +70,14 @@ impl View {
     /// If it cannot be read.
     pub fn lines(&self, relay: &str) -> Result<Vec<Line>, Error> {
         query::lines(&self.connection, relay).map_err(|source| fault(&self.path, source))
+    }
+
+    /// What the MTAs of the fleet say, as the daemon last saw it, by relay and MTA.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn votes(&self) -> Result<Vec<VoteRow>, Error> {
+        query::votes(&self.connection).map_err(|source| fault(&self.path, source))
     }
 
     /// The wanted happenings, the oldest first, each with its number; and the number after which to ask for more. Numbers

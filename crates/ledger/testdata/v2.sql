@@ -72,6 +72,15 @@ CREATE TABLE line (
         line  TEXT NOT NULL
      ) STRICT;
 INSERT INTO line VALUES(1,'mx.example.org',1795470607,'Nov 23 10:57:42 mx1 sm-mta[421]: ruleset=tls_server, arg1=SOFTWARE, relay=mx.example.org, reject=454 4.7.0 TLS handshake failed.');
+CREATE TABLE vote (
+        relay   TEXT NOT NULL,
+        mta     TEXT NOT NULL,
+        says    TEXT NOT NULL,
+        seen    INTEGER NOT NULL,
+        written INTEGER NOT NULL,
+        PRIMARY KEY (relay, mta)
+     ) STRICT, WITHOUT ROWID;
+INSERT INTO vote VALUES('mx.example.org','mta1.example.net','needs Try_TLS:mx.example.org',1795470607,1795470610);
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('request',2);
 CREATE INDEX happening_of_relay ON happening (relay) WHERE relay IS NOT NULL;

@@ -23,6 +23,8 @@ fn version_2() {
     let rig = opens(include_str!("../testdata/v2.sql"));
     let lines = rig.view().unwrap().lines("mx.example.org").unwrap();
     assert!(lines.len() == 1 && lines[0].at == second(1_795_470_607), "{lines:?}");
+    let votes = rig.view().unwrap().votes().unwrap();
+    assert!(votes.len() == 1 && votes[0].mta == "mta1.example.net", "{votes:?}");
 }
 
 /// What all versions have is there.

@@ -23,17 +23,19 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{
     Batch, Error, Happening, LINES_KEPT, Ledger, Line, Loaded, RECORD_MAX, RelayChange, Request,
-    Settled, Success, TEXT_MAX,
+    Settled, Success, TEXT_MAX, VoteRow,
 };
 use policy::alarm::Alarm;
 use policy::clients::ClientChange;
 use policy::fact::{Answer, Fact};
+use policy::fleet::Vote;
 use policy::input::Change;
 use policy::record::Saved;
 use policy::state::{State, Unsaved};
 use tracing::{info, warn};
 
 use crate::clock;
+use crate::fleet;
 use crate::happening;
 use crate::notice::{NOTICE, Told};
 use crate::output::Safe;
@@ -53,6 +55,9 @@ const MOST_EVENTS: usize = 2_000;
 /// How often the clock is noted.
 const CLOCK_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
+/// Of one that says the same again it is kept when, in seconds.
+const VOTES_EVERY: i64 = 600;
+
 /// How long until a batch that was not taken is given again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -70,6 +75,8 @@ pub(crate) struct Book {
     has_news: bool,
     /// What the clock said when it was last noted.
     clock: Option<Timestamp>,
+    /// What is kept of what the MTAs of the fleet say.
+    votes: Vec<VoteRow>,
     pulse: Pulse,
 }
 
@@ -105,6 +112,7 @@ impl Book {
             since: None,
             has_news: false,
             clock: None,
+            votes: Vec::new(),
             pulse,
         };
         Ok((book, Remembered::from(loaded)))
@@ -158,6 +166,27 @@ impl Book {
         }
         lines.push(Line { relay: relay.to_owned(), at, line: cut(line) });
         self.dirty();
+    }
+
+    /// What the MTAs of the fleet say, by a look at the directory. Kept where it is other than what was kept, and now and then.
+    pub(crate) fn keep_votes(&mut self, votes: &[Vote], now: Timestamp) {
+        let rows: Vec<VoteRow> = votes
+            .iter()
+            .map(|vote| {
+                let row = fleet::row_of(vote, now);
+                VoteRow { says: cut(row.says), ..row }
+            })
+            .collect();
+        let same = rows.len() == self.votes.len()
+            && rows.iter().zip(&self.votes).all(|(row, kept)| {
+                (&row.relay, &row.mta, &row.says) == (&kept.relay, &kept.mta, &kept.says)
+                    && row.written - kept.written < VOTES_EVERY
+            });
+        if !same {
+            self.batch.votes = Some(rows.clone());
+            self.votes = rows;
+            self.dirty();
+        }
     }
 
     /// A fact was learnt: an MTA-STS policy holds for as long as it says, over restarts too.

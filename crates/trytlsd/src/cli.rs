@@ -272,11 +272,16 @@ change it.
 
 Examples:
   trytlsd list
+  trytlsd list --fleet
   trytlsd list --json"
 )]
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) common: Common,
+
+    /// Show what the MTAs of the fleet say of relays instead.
+    #[arg(long)]
+    pub(crate) fleet: bool,
 }
 
 /// Decide nothing for now: the log is read and counted, and what would follow from it waits.

@@ -417,7 +417,13 @@ impl Daemon {
 
     fn hear(&mut self, news: News) {
         match news {
-            News::Answer(input) => self.take(input, clock::now()),
+            News::Answer(input) => {
+                let now = clock::now();
+                if let Input::Votes(votes) = &input {
+                    self.book.keep_votes(votes, now);
+                }
+                self.take(input, now);
+            }
             News::Trouble(why) => self.hear_of_trouble(Outside::Map, why),
             News::Looked { map, rest, number } => {
                 self.looks = number;

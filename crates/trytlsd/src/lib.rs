@@ -23,6 +23,7 @@ mod explain_client;
 mod explained;
 mod explained_client;
 mod finding;
+mod fleet;
 mod flush;
 mod glimpse;
 mod halt;
@@ -112,7 +113,10 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Hold(args) => lift::hold(&args, &load(args.about.common.config.as_deref())?),
         Command::Adopt(args) => adopt::run(&args, &load(args.common.config.as_deref())?),
         Command::Status(args) => status::run(&args.common, &load(args.common.config.as_deref())?),
-        Command::List(args) => list::run(&args.common, &load(args.common.config.as_deref())?),
+        Command::List(args) => {
+            let run = if args.fleet { fleet::run } else { list::run };
+            run(&args.common, &load(args.common.config.as_deref())?)
+        }
         Command::Pause(args) => halt::pause(&args, &load(args.common.config.as_deref())?),
         Command::Resume(args) => halt::resume(&args, &load(args.common.config.as_deref())?),
         Command::Disarm(args) => disarm::run(&args, &load(args.common.config.as_deref())?),

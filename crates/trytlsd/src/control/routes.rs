@@ -25,6 +25,7 @@ use crate::chronicle::{self, Shown};
 use crate::clock;
 use crate::events::{self, Search};
 use crate::explain;
+use crate::fleet::Fleet;
 use crate::list;
 use crate::request::Outcome;
 use crate::status;
@@ -130,6 +131,10 @@ impl Desk {
                 self.explain(config, kind, whom, &query, peer).await
             }
             (&Method::GET, ["events"]) => self.events(config, &query).await,
+            (&Method::GET, ["fleet"]) => {
+                let look = move || Ok(Fleet::look(&config)?);
+                Ok(json(&self.read(look).await?)?)
+            }
             (&Method::GET, ["report"]) => self.report(config, &query).await,
             (&Method::POST, ["requests"]) if !peer.may_ask => Err(No::new(
                 StatusCode::FORBIDDEN,
@@ -139,7 +144,7 @@ impl Desk {
             (&Method::POST, ["requests"]) => self.request(config, request, peer).await,
             (
                 _,
-                ["status" | "entries" | "events" | "report" | "requests"]
+                ["status" | "entries" | "events" | "report" | "fleet" | "requests"]
                 | ["relays" | "clients", _],
             ) => Err(No::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -149,7 +154,7 @@ impl Desk {
             _ => Err(No::new(
                 StatusCode::NOT_FOUND,
                 "there is no such path",
-                "/v1/status, /v1/entries, /v1/relays/RELAY, /v1/clients/ADDRESS, /v1/events, /v1/report, /v1/requests",
+                "/v1/status, /v1/entries, /v1/relays/RELAY, /v1/clients/ADDRESS, /v1/events, /v1/report, /v1/fleet, /v1/requests",
             )),
         }
     }
