@@ -272,6 +272,14 @@ impl Bed {
         self.sh(&(self.mta.start() + listening)).map(drop)
     }
 
+    /// Set sendmail up like this from now on, and start it anew. Who runs the queue stays as it was.
+    pub fn set_mta(&self, mta: &Mta) -> Result<()> {
+        self.namespace.write("/etc/mail/sendmail.mc", mta.mc())?;
+        self.sh("cd /etc/mail && m4 sendmail.mc >sendmail.cf")?;
+        self.stop_mta()?;
+        self.start_mta()
+    }
+
     /// End sendmail: the daemon and the queue runner, and what they have forked.
     pub fn stop_mta(&self) -> Result<()> {
         // Inside the bed's own pid namespace there is no other sendmail than the bed's.

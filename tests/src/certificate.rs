@@ -71,6 +71,8 @@ pub enum Validity {
     Expired,
     /// It will be, tomorrow.
     Future,
+    /// From 2001 on, for ten years from now: also for one whose clock is set ahead.
+    Lasting,
 }
 
 /// An acceptor with a certificate of its own, P-256 since that is made in no time; `name` is the peer's, before `.mx.test`.
@@ -141,7 +143,7 @@ fn identity(ability: Ability, name: &str) -> Result<(PKey<Private>, X509), Error
     Ok((key, certificate))
 }
 
-fn p256() -> Result<PKey<Private>, ErrorStack> {
+pub(crate) fn p256() -> Result<PKey<Private>, ErrorStack> {
     PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?)?)
 }
 
@@ -182,7 +184,8 @@ fn issued(name: &str, key: &PKey<Private>, validity: Validity) -> Result<X509, E
     certificate(name, key, validity, "an authority", &*p256()?, None)
 }
 
-fn certificate(
+/// With these names, or others of its extensions in their place; its own name unless told.
+pub(crate) fn certificate(
     name: &str,
     key: &PKeyRef<Private>,
     validity: Validity,
@@ -208,6 +211,7 @@ fn certificate(
         Validity::Expired => {
             (Asn1Time::from_str("20010101000000Z")?, Asn1Time::from_str("20020101000000Z")?)
         }
+        Validity::Lasting => (Asn1Time::from_str("20010101000000Z")?, days(3650)?),
     };
     builder.set_not_before(&from)?;
     builder.set_not_after(&until)?;

@@ -14,6 +14,7 @@
 //! (`tests/bed/build`); where it cannot be had, a test says `skipped: NAME: why` and passes, except
 //! under `CI=true`, where it fails.
 
+mod authority;
 pub mod bed;
 pub mod bench;
 pub mod certificate;
@@ -24,6 +25,7 @@ pub mod demo;
 mod dialogue;
 pub mod dns;
 pub mod filled;
+pub mod fleet;
 pub mod generate;
 pub mod http;
 pub mod journal;
@@ -37,6 +39,7 @@ pub mod peers;
 pub mod quantity;
 pub mod rig;
 mod session;
+pub mod slapd;
 pub mod soak;
 pub mod trytlsd;
 pub mod wait;

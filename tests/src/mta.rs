@@ -30,7 +30,16 @@ pub struct Mta {
     host_status: bool,
     fallback_to_clear: bool,
     starttls_timeout: u32,
+    host: String,
+    ldap: Option<Ldap>,
     extra: String,
+}
+
+/// Where an access map in LDAP is.
+#[derive(Debug, Clone)]
+struct Ldap {
+    cluster: String,
+    spec: String,
 }
 
 impl Default for Mta {
@@ -42,6 +51,8 @@ impl Default for Mta {
             host_status: false,
             fallback_to_clear: false,
             starttls_timeout: 4,
+            host: HOST.to_owned(),
+            ldap: None,
             extra: String::new(),
         }
     }
@@ -91,6 +102,19 @@ impl Mta {
         Self { starttls_timeout: seconds, ..self }
     }
 
+    /// Under this name (`$j`).
+    #[must_use]
+    pub fn host(self, name: &str) -> Self {
+        Self { host: name.to_owned(), ..self }
+    }
+
+    /// With its access map in LDAP (``FEATURE(`access_db', `LDAP')``): that of `cluster`, by a default spec as
+    /// `-w 3 -H ldaps://ldap1.example.org -b dc=example,dc=org`. The access file is then read by nobody.
+    #[must_use]
+    pub fn ldap(self, cluster: &str, spec: &str) -> Self {
+        Self { ldap: Some(Ldap { cluster: cluster.to_owned(), spec: spec.to_owned() }), ..self }
+    }
+
     /// Further m4 lines, before the mailers.
     #[must_use]
     pub fn m4(mut self, line: &str) -> Self {
@@ -111,6 +135,13 @@ impl Mta {
         } else {
             "dnl"
         };
+        let access = match &self.ldap {
+            None => "FEATURE(`access_db', `hash -T<TMPF> /etc/mail/access')dnl".to_owned(),
+            Some(Ldap { cluster, spec }) => format!(
+                "define(`confLDAP_CLUSTER', `{cluster}')dnl\n\
+                 define(`confLDAP_DEFAULT_SPEC', `{spec}')dnl\nFEATURE(`access_db', `LDAP')dnl"
+            ),
+        };
         format!(
             "divert(0)dnl
 define(`_USE_ETC_MAIL_')dnl
@@ -125,17 +156,17 @@ FEATURE(`no_default_msa')dnl
 DAEMON_OPTIONS(`Family=inet,  Name=MTA-v4, Port=smtp, Addr=127.0.0.1')dnl
 DAEMON_OPTIONS(`Family=inet6, Name=MTA-v6, Port=smtp, Addr=::1')dnl
 define(`confPRIVACY_FLAGS', `needmailhelo,authwarnings')dnl
-define(`confDOMAIN_NAME', `{HOST}')dnl
+define(`confDOMAIN_NAME', `{}')dnl
 define(`confTO_STARTTLS', `{}s')dnl
 define(`confMIN_QUEUE_AGE', `0')dnl
 FEATURE(`use_cw_file')dnl
-FEATURE(`access_db', `hash -T<TMPF> /etc/mail/access')dnl
+{access}
 FEATURE(`mailertable', `hash -o /etc/mail/mailertable')dnl
 {}MAILER_DEFINITIONS
 MAILER(`local')dnl
 MAILER(`smtp')dnl
 ",
-            self.starttls_timeout, self.extra
+            self.host, self.starttls_timeout, self.extra
         )
     }
 

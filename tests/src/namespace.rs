@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
@@ -146,6 +146,48 @@ impl Namespace {
             .env("LC_ALL", "C")
             .stdin(Stdio::null());
         command
+    }
+
+    /// The same for a program of the host's: in the network and among the processes of the namespaces, with the host's
+    /// files.
+    #[must_use]
+    pub fn host_command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = command("nsenter");
+        command
+            .args(["--target", &self.init.as_raw_nonzero().to_string()])
+            .args(["--pid", "--net", "--"])
+            .arg(program)
+            .env_clear()
+            .env("PATH", PATH)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Lay a wire of its own (veth(4)) to another network: each end has its address and knows the way to the other.
+    ///
+    /// # Errors
+    /// Where the kernel has none, or an end of the wire's name is there already.
+    pub fn connect(&self, own: Ipv4Addr, other: &Self, others: Ipv4Addr) -> Result<()> {
+        // An end is named after the address that it leads to.
+        let name = |address: Ipv4Addr| format!("to-{address}").replace('.', "-");
+        let (here, there) = (name(others), name(own));
+        // Of the other network ip(8) is only given the file, since it sees no process of it.
+        let net = other.net.try_clone().context("clone a network's file")?;
+        let laid = self
+            .command("ip")
+            .args(["link", "add", &here, "type", "veth", "peer", "name", &there])
+            .args(["netns", "/proc/self/fd/0"])
+            .stdin(net)
+            .output()
+            .context("run ip in the bed")?;
+        let wrong = String::from_utf8_lossy(&laid.stderr);
+        ensure!(laid.status.success(), "no wire to {others}: {wrong}");
+        let up = |end: &str, address, peer| {
+            format!("ip addr add {address} peer {peer} dev {end}\nip link set {end} up")
+        };
+        self.sh(&up(&here, own, others))?;
+        other.sh(&up(&there, others, own)).map(drop)
     }
 
     /// Run a program inside to its end, whatever its status, for at most 60 s.
