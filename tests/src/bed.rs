@@ -57,6 +57,7 @@ pub struct Plan {
     dns: Vec<String>,
     mta: Mta,
     systemd: bool,
+    files: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -71,6 +72,13 @@ impl Plan {
     #[must_use]
     pub fn dns(mut self, line: &str) -> Self {
         self.dns.push(line.to_owned());
+        self
+    }
+
+    /// With a file that only root may read, there before sendmail starts.
+    #[must_use]
+    pub fn file(mut self, path: &str, text: &str) -> Self {
+        self.files.push((path.to_owned(), text.to_owned()));
         self
     }
 
@@ -152,6 +160,10 @@ impl Plan {
             [ ! -d /run/systemd/system ] || syslog=/run/systemd/journal/syslog
             until [ -S $syslog ]; do sleep 0.01; done
         ")?;
+        for (path, text) in &self.files {
+            namespace.write(path, text)?;
+            namespace.sh(&format!("chmod 600 {path}"))?;
+        }
         let peers = Peers::start(&namespace, &self.peers)?;
         let bed = Bed { peers, namespace, mta: self.mta };
         bed.start_mta()?;

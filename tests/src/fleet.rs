@@ -130,9 +130,8 @@ impl Fleet {
             let inside = bed.namespace();
             inside.write(CA, &self.ca)?;
             inside.write("/etc/ldap/ldap.conf", format!("TLS_CACERT {CA}\n"))?;
-            inside.write("/etc/mail/ldap-secret", format!("{PASSWORD}\n"))?;
             inside.write(PASSWORD_FILE, format!("{PASSWORD}\n"))?;
-            bed.sh(&format!("chmod 600 /etc/mail/ldap-secret {PASSWORD_FILE}"))?;
+            bed.sh(&format!("chmod 600 {PASSWORD_FILE}"))?;
         }
         let containers = self.settings(1)?.containers();
         one.ldapadd(&(slapd::people(self.mtas.len()) + &containers))?;
@@ -297,7 +296,7 @@ impl Fleet {
 /// The bed of an MTA.
 fn plan(number: usize, peers: &[Peer], mta: &Mta) -> Plan {
     let named = named(number, mta);
-    let mut plan = Bed::new().mta(named);
+    let mut plan = Bed::new().mta(named).file("/etc/mail/ldap-secret", &format!("{PASSWORD}\n"));
     for server in [1, 2] {
         plan = plan.dns(&format!("host-record={},{}", slapd::name(server), slapd::address(server)));
     }

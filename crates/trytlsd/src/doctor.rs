@@ -13,6 +13,7 @@
 
 mod cf;
 mod deep;
+mod directory;
 mod fit;
 mod named;
 mod places;
@@ -47,6 +48,24 @@ struct Report {
     findings: Vec<Finding>,
     /// Whether nothing is wrong.
     good: bool,
+}
+
+/// Checks of a map that is a file; a fleet's is none.
+const OF_A_FILE: [&str; 9] = [
+    "map-class",
+    "beside",
+    "access-file",
+    "map-file",
+    "makemap",
+    "makemap-class",
+    "map-age",
+    "map-rights",
+    "rights",
+];
+
+/// Whether a check has anything to look at.
+fn applies(config: &Config, check: &str) -> bool {
+    !config.is_shared() || !OF_A_FILE.contains(&check)
 }
 
 /// What sendmail.cf says, judged.

@@ -5,6 +5,7 @@ use std::path::Path;
 use config::{Config, MapType, RemedyChoice};
 use sendmail::cf::{Cf, MapLine};
 
+use super::{applies, directory};
 use crate::finding::{Finding, Said, good, note, wrong};
 use crate::host::Host;
 
@@ -27,7 +28,8 @@ const LOG_LEVEL: u8 = 9;
 
 /// What sendmail's cf says, judged.
 pub(crate) fn findings(config: &Config, host: &Host) -> Vec<Finding> {
-    CHECKS.iter().filter_map(|(id, check)| Some(check(config, host)?.by(id))).collect()
+    let checks = CHECKS.iter().filter(|(id, _)| applies(config, id));
+    checks.filter_map(|(id, check)| Some(check(config, host)?.by(id))).collect()
 }
 
 /// How to make the cf anew from sendmail.mc, and have sendmail read it. Debian and Red Hat have a Makefile beside the cf.
@@ -57,6 +59,9 @@ fn cf(config: &Config, host: &Host) -> Option<Said> {
 fn access_map(config: &Config, host: &Host) -> Option<Said> {
     let cf = host.cf().ok()?;
     let (path, map) = (config.access.cf.0.0.display(), config.access.map.0.0.display());
+    if config.is_shared() {
+        return Some(directory::access_map(config, cf));
+    }
     if let Some(line) = host.line() {
         return Some(good(format!(
             "{path}, line {}: the access map is {} {map}",

@@ -5,6 +5,7 @@ use policy::fact::{Answer, Tlsa};
 use sendmail::prove::Proof;
 
 use super::cf::make_line;
+use super::directory;
 use super::named::rebuild;
 use super::sample::Sample;
 use super::seen::{Deep, Kind, Node, Seen};
@@ -49,7 +50,7 @@ pub(crate) fn findings(seen: &Seen, deep: &Deep) -> Vec<Finding> {
         let id: &'static str = id;
         check(seen, deep).into_iter().map(move |said| said.by(id))
     };
-    CHECKS.iter().flat_map(check).collect()
+    CHECKS.iter().filter(|(id, _)| super::applies(&seen.config, id)).flat_map(check).collect()
 }
 
 fn mode(seen: &Seen, _: &Deep) -> Vec<Said> {
@@ -350,8 +351,11 @@ fn dnssec(seen: &Seen, deep: &Deep) -> Vec<Said> {
     }]
 }
 
-/// Whether the access map is in LDAP, which this version cannot write to.
+/// A directory: whether it is as a fleet needs it; or whether a map of our own is asked beside it.
 fn ldap(seen: &Seen, _: &Deep) -> Vec<Said> {
+    if seen.config.is_shared() {
+        return directory::answers(&seen.config, &seen.host);
+    }
     let Ok(cf) = seen.host.cf() else { return Vec::new() };
     let Some(access) = &cf.access else { return Vec::new() };
     let leaves = access.leaves();
@@ -364,10 +368,12 @@ fn ldap(seen: &Seen, _: &Deep) -> Vec<Said> {
             seen.access.path.display()
         )),
         Some(line) => wrong(format!(
-            "line {} of the cf: the access map is in LDAP, which this version cannot write to",
-            line.line
+            "line {} of the cf: the access map is in LDAP, and entries are written to {}, which sendmail does not ask",
+            line.line,
+            seen.access.path.display()
         ))
-        .mend("trytlsd doctor --sequence-map prints the lines for a file of our own beside it")
+        .mend("in the config: [access] target = \"ldap\", and [ldap] (see docs/fleet.md)")
+        .mend("or: trytlsd doctor --sequence-map prints the lines for a file of our own beside it")
         .mend(make_line(&seen.config.access.cf.0.0)),
     }]
 }

@@ -25,8 +25,8 @@ const CHECKS: [(&str, Check); 8] = [
 
 /// What the config names, judged, the cf included.
 pub(crate) fn findings(seen: &Seen) -> Vec<Finding> {
-    let named =
-        CHECKS.iter().flat_map(|(id, check)| check(seen).into_iter().map(|said| said.by(id)));
+    let checks = CHECKS.iter().filter(|(id, _)| super::applies(&seen.config, id));
+    let named = checks.flat_map(|(id, check)| check(seen).into_iter().map(|said| said.by(id)));
     super::cf::findings(&seen.config, &seen.host).into_iter().chain(named).collect()
 }
 
