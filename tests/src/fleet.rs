@@ -182,7 +182,7 @@ impl Fleet {
     /// reached as before, since this is in sendmail.cf and not OpenSSL's own configuration.
     pub fn break_openssl(&self, mta: usize) -> Result<()> {
         let broken = named(mta, &self.mta)
-            .m4("define(`confCIPHER_LIST', `ECDHE-ECDSA-AES128-CCM8')dnl")
+            .m4("define(`confCIPHER_LIST', `ECDHE-ECDSA-AES256-GCM-SHA384')dnl")
             .m4("define(`confCLIENT_SSL_OPTIONS', `+SSL_OP_NO_TLSv1_3')dnl");
         self.mta(mta).set_mta(&broken)
     }

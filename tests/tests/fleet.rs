@@ -102,7 +102,7 @@ fn a_fault_of_one_mta_alone_turns_nothing_off() {
     for (mta, part) in [("mta1", "says=broken"), ("mta2", "says=works"), ("mta3", "says=works")] {
         wait::until(SOON, &format!("{mta}: {part}"), || says(mta, part)).unwrap_or_else(|error| {
             let said: String = daemons.iter().map(|daemon| daemon.stderr() + "\n---\n").collect();
-            panic!("{error:#}\n{:#?}\n{said}", fleet.votes())
+            panic!("{error:#}\n{:#?}\n{said}\n{}", fleet.votes(), fleet.mta(1).log())
         });
     }
     // An operator there is told what it waits for, and who objects.

@@ -68,6 +68,7 @@ pub(crate) fn start(tools: Tools, news: Sender<News>, pulse: Pulse) -> anyhow::R
         longest,
         looks: 0,
         seen: None,
+        answers: false,
         trouble: None,
         rest: 0,
         news,
@@ -90,6 +91,8 @@ struct Work {
     looks: u64,
     /// The map, as the heart was told of it last.
     seen: Option<directory::Look>,
+    /// Whether the last look succeeded.
+    answers: bool,
     /// What went wrong last, so that it is said once.
     trouble: Option<String>,
     /// Counts the changes of what is not ours.
@@ -159,13 +162,15 @@ impl Work {
         self.pulse.busy(Part::Mapper, self.longest.saturating_mul(4));
         let again = match self.look_once() {
             Ok(()) => {
-                if self.trouble.take().is_some() || self.looks == 1 {
+                self.trouble = None;
+                if !std::mem::replace(&mut self.answers, true) {
                     info!("the directory answers");
                     self.tell(News::Trouble(None));
                 }
                 None
             }
             Err(error) => {
+                self.answers = false;
                 self.complain(&error);
                 error.again
             }
