@@ -4,8 +4,9 @@
 //! A bed starts in about 0.15 s, is private to its test and leaves nothing behind: its
 //! files are kept in memory, and with its first process everything in it ends.
 
-use std::fs::File;
+use std::fs::{File, Permissions, set_permissions};
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 use std::time::Duration;
 
@@ -56,6 +57,7 @@ pub struct Plan {
     peers: Vec<Peer>,
     dns: Vec<String>,
     mta: Mta,
+    files: Vec<(String, Vec<u8>)>,
     systemd: bool,
 }
 
@@ -78,6 +80,13 @@ impl Plan {
     #[must_use]
     pub fn mta(self, mta: Mta) -> Self {
         Self { mta, ..self }
+    }
+
+    /// With a file that root alone reads, there before sendmail starts.
+    #[must_use]
+    pub fn file(mut self, path: &str, text: impl Into<Vec<u8>>) -> Self {
+        self.files.push((path.to_owned(), text.into()));
+        self
     }
 
     /// With systemd as its first process, and its journal.
@@ -136,6 +145,10 @@ impl Plan {
         namespace.write("/etc/mail/sendmail.mc", self.mta.mc())?;
         namespace.write("/etc/mail/mailertable", &self.mta.mailertable)?;
         namespace.write(ACCESS, &self.mta.access)?;
+        for (path, text) in &self.files {
+            namespace.write(path, text)?;
+            set_permissions(namespace.path(path), Permissions::from_mode(0o600))?;
+        }
         // As Debian leaves them; the access file is readable by root alone.
         namespace.sh("
             # By itself it takes a second to go into the background.
