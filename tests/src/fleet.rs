@@ -42,7 +42,6 @@ pub struct Fleet {
     mtas: Vec<Bed>,
     mta: Mta,
     servers: [Slapd; 2],
-    ca: Vec<u8>,
 }
 
 /// The name of MTA 1, 2 … (`$j`).
@@ -85,8 +84,12 @@ impl Fleet {
     pub fn start_or_skip(name: &str, mtas: usize, peers: &[Peer], mta: &Mta) -> Option<Self> {
         let ready = slapd::tools().and_then(|tools| {
             let root = need::root()?;
-            let make = || Namespace::new(&root, &[]).map_err(|error| format!("{error:#}"));
-            Ok((tools, [make()?, make()?]))
+            // It listens on its address before the first wire is there.
+            let make = |number| {
+                Namespace::new(&root, &[slapd::address(number).into()])
+                    .map_err(|error| format!("{error:#}"))
+            };
+            Ok((tools, [make(1)?, make(2)?]))
         });
         let (tools, networks) = match ready {
             Ok(ready) => ready,
@@ -96,30 +99,32 @@ impl Fleet {
             }
         };
         let mta = mta.clone().ldap(CLUSTER, &default_spec());
-        let beds: Vec<Bed> = (1..=mtas)
-            .map(|number| plan(number, peers, &mta).start_or_skip(name))
-            .collect::<Option<_>>()?;
-        let fleet = Authority::new().and_then(|authority| {
-            let [one, two] = networks;
-            let mut fleet = Self {
-                mtas: beds,
-                mta,
-                ca: authority.pem()?,
-                servers: [
-                    Slapd::start_new(1, one, tools.clone(), &authority)?,
-                    Slapd::start_new(2, two, tools, &authority)?,
-                ],
+        let start = || -> Result<Option<Self>> {
+            let authority = Authority::new()?;
+            let ca = authority.pem()?;
+            let plan = |number| {
+                let plan = plan(number, peers, &mta).file(CA, ca.clone());
+                // sendmail looks for a name of each address of its host.
+                plan.dns(&format!("host-record={},{}", host(number), address(number)))
             };
+            let beds = (1..=mtas).map(|number| plan(number).start_or_skip(name)).collect();
+            let Some(beds): Option<Vec<Bed>> = beds else { return Ok(None) };
+            let [one, two] = networks;
+            let servers = [
+                Slapd::start_new(1, one, tools.clone(), &authority)?,
+                Slapd::start_new(2, two, tools, &authority)?,
+            ];
+            let fleet = Self { mtas: beds, mta: mta.clone(), servers };
             fleet.furnish()?;
-            Ok(fleet)
-        });
-        match fleet {
-            Ok(fleet) => Some(fleet),
+            Ok(Some(fleet))
+        };
+        match start() {
+            Ok(fleet) => fleet,
             Err(error) => panic!("the fleet for {name} does not start: {error:#}"),
         }
     }
 
-    fn furnish(&mut self) -> Result<()> {
+    fn furnish(&self) -> Result<()> {
         let [one, two] = &self.servers;
         one.namespace().connect(slapd::address(1), two.namespace(), slapd::address(2))?;
         for (index, bed) in self.mtas.iter().enumerate() {
@@ -127,11 +132,6 @@ impl Fleet {
                 let to = slapd::address(server.number());
                 bed.namespace().connect(address(index + 1), server.namespace(), to)?;
             }
-            let inside = bed.namespace();
-            inside.write(CA, &self.ca)?;
-            inside.write("/etc/ldap/ldap.conf", format!("TLS_CACERT {CA}\n"))?;
-            inside.write(PASSWORD_FILE, format!("{PASSWORD}\n"))?;
-            bed.sh(&format!("chmod 600 {PASSWORD_FILE}"))?;
         }
         let containers = self.settings(1)?.containers();
         one.ldapadd(&(slapd::people(self.mtas.len()) + &containers))?;
@@ -182,7 +182,7 @@ impl Fleet {
     /// reached as before, since this is in sendmail.cf and not OpenSSL's own configuration.
     pub fn break_openssl(&self, mta: usize) -> Result<()> {
         let broken = named(mta, &self.mta)
-            .m4("define(`confCIPHER_LIST', `ECDHE-ECDSA-AES256-GCM-SHA384')dnl")
+            .m4("define(`confCIPHER_LIST', `ECDHE-RSA-AES256-GCM-SHA384')dnl")
             .m4("define(`confCLIENT_SSL_OPTIONS', `+SSL_OP_NO_TLSv1_3')dnl");
         self.mta(mta).set_mta(&broken)
     }
@@ -296,7 +296,11 @@ impl Fleet {
 /// The bed of an MTA.
 fn plan(number: usize, peers: &[Peer], mta: &Mta) -> Plan {
     let named = named(number, mta);
-    let mut plan = Bed::new().mta(named).file("/etc/mail/ldap-secret", &format!("{PASSWORD}\n"));
+    let mut plan = Bed::new()
+        .mta(named)
+        .file("/etc/ldap/ldap.conf", format!("TLS_CACERT {CA}\n"))
+        .file("/etc/mail/ldap-secret", format!("{PASSWORD}\n"))
+        .file(PASSWORD_FILE, format!("{PASSWORD}\n"));
     for server in [1, 2] {
         plan = plan.dns(&format!("host-record={},{}", slapd::name(server), slapd::address(server)));
     }
