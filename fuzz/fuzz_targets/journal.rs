@@ -85,7 +85,8 @@ fn one<'a>(entry: &Fields<'a>, wanted: &[u8]) -> Option<&'a [u8]> {
 }
 
 fn number(entry: &Fields<'_>, wanted: &[u8]) -> Option<i64> {
-    std::str::from_utf8(one(entry, wanted)?).ok()?.parse().ok()
+    let digits = one(entry, wanted).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 fn is_sendmails(entry: &Fields<'_>) -> bool {

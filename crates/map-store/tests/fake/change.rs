@@ -75,11 +75,14 @@ fn many(store: &mut FileStore, count: u32) -> Result<(), Box<dyn std::error::Err
             until: None,
         };
         let gone = n.checked_sub(2).map(|n| format!("mx{n}.example").parse()).transpose()?;
-        match store.apply(&[entry], gone.as_slice()) {
-            Ok(_) | Err(map_store::Error::Changing { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        unless_changing(store.apply(&[entry], gone.as_slice()))?;
     }
-    store.mend()?;
-    Ok(())
+    unless_changing(store.mend())
+}
+
+fn unless_changing<T>(done: Result<T, map_store::Error>) -> Result<(), Box<dyn std::error::Error>> {
+    match done {
+        Ok(_) | Err(map_store::Error::Changing { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -60,9 +60,10 @@ impl Entry {
         self.fields.get(field as usize)?.as_deref()
     }
 
-    /// The same as a number.
+    /// The same as a number: digits alone, as journald writes it, and no sign.
     pub(crate) fn number<T: std::str::FromStr>(&self, field: Field) -> Option<T> {
-        std::str::from_utf8(self.get(field)?).ok()?.parse().ok()
+        let digits = self.get(field).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
     }
 
     fn put(&mut self, name: &[u8], value: Option<&[u8]>) {

@@ -149,6 +149,7 @@ mod tests {
         check(&by("journal"), Is::Others);
         check("_TRANSPORT=syslog SYSLOG_IDENTIFIER=sm-mta", Is::Forged);
         check("_TRANSPORT=syslog _UID=00x SYSLOG_IDENTIFIER=sm-mta", Is::Forged);
+        check("_TRANSPORT=syslog _UID=+0 SYSLOG_IDENTIFIER=sm-mta", Is::Forged);
         // A field twice.
         check(&format!("{root} _UID=1000"), Is::Forged);
         check("_TRANSPORT=syslog _UID=1000 SYSLOG_IDENTIFIER=dovecot _EXE=/usr/bin/x", Is::Others);
