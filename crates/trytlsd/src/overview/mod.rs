@@ -35,8 +35,9 @@ pub(crate) use relays::{Entry, Lifted, Proposed};
 pub(crate) use stuck::Stuck;
 
 use crate::explained::Halted;
+pub(crate) use crate::fleet::Fleet;
 use crate::notice::Told;
-pub(crate) use crate::remembered::CLIENT;
+use crate::remembered::CLIENT;
 use crate::remembered::Remembered;
 
 /// How far back happenings are read unless more is asked for.
@@ -76,6 +77,8 @@ pub(crate) struct Overview {
     pub(crate) lifted: Vec<Lifted>,
     /// Clients of the receiving side with an entry, or with broken handshakes.
     pub(crate) clients: Vec<ClientRow>,
+    /// What the MTAs of a fleet say; none where the map is not shared.
+    pub(crate) fleet: Option<Fleet>,
     pub(crate) counts: Counts,
     /// How long sendmail lets a message wait before it bounces, in seconds (`O Timeout.queuereturn`).
     pub(crate) queue_return: u32,
@@ -239,6 +242,7 @@ impl Overview {
             holds: Vec::new(),
             lifted: relays::lifted(&state, now),
             clients: clients::clients(&state, now),
+            fleet: config.is_shared().then(|| Fleet::look(config)).transpose()?,
             counts: Counts::default(),
             queue_return,
             queue_return_is_set: set.is_some(),

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
 use super::path::of_relay;
+use crate::fleet::Fleet;
 use crate::html::table::Column::{Number, Text};
 use crate::html::table::table;
 use crate::html::timeline::Lanes;
@@ -41,6 +42,7 @@ pub(super) fn page(overview: &Overview) -> Markup {
             (proposed(overview))
             (lifted(&overview.lifted, now))
             (clients(&overview.clients, now))
+            @if let Some(fleet) = &overview.fleet { (said(fleet, now)) }
             h2 { "The last seven days" }
             (Lanes::of(overview, None).draw("all", before(now, DAYS), now))
             p.faint { small {
@@ -253,6 +255,30 @@ fn clients(rows: &[ClientRow], now: Timestamp) -> Markup {
                     td data-label="Last" { (time_or(row.last, now, "none")) }
                     td data-label="Until" { (time_or(row.until, now, "–")) }
                 } }))
+        }
+    }
+}
+
+/// What the MTAs of the fleet say.
+fn said(fleet: &Fleet, now: Timestamp) -> Markup {
+    let rows = &fleet.rows;
+    html! {
+        (heading("The fleet", rows.len()))
+        @if let Some(quorum) = fleet.quorum {
+            p.faint { small {
+                "An entry is made when " (count(quorum as usize, "MTA")) " need it and none objects, and taken out when as many need it no more."
+            } }
+        }
+        @if rows.is_empty() {
+            p.empty { "No MTA says anything: nothing is at issue." }
+        } @else {
+            (table(&[Text("Relay"), Text("MTA"), Text("It says"), Text("Seen"), Text("Said")], rows, |row| html! { tr {
+                td.head { (link(&row.relay)) }
+                td data-label="MTA" { (Name(&row.mta)) }
+                td data-label="It says" { (Name(&row.says)) }
+                td data-label="Seen" { (time(row.seen, now)) }
+                td data-label="Said" { (time(row.written, now)) }
+            } }))
         }
     }
 }
