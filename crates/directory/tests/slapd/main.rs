@@ -9,6 +9,7 @@ pub mod need;
 mod certificate;
 mod entries;
 mod lab;
+mod mark;
 mod sendmail;
 mod trouble;
 mod votes;
