@@ -24,6 +24,7 @@ pub mod demo;
 mod dialogue;
 pub mod dns;
 pub mod filled;
+pub mod fleet_load;
 pub mod generate;
 pub mod http;
 pub mod journal;
