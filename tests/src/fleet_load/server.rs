@@ -72,11 +72,11 @@ impl Slapd {
         write(&path("slapd.conf"), &config(home, folder.path(), filling.index))?;
         write(&path("password"), "secret\n")?;
         fs::set_permissions(path("password"), fs::Permissions::from_mode(0o600))?;
-        // One LDIF for each database.
-        for (number, (name, ldif)) in
-            [("votes", votes(filling)), ("map", map(filling))].into_iter().enumerate()
-        {
+        for name in ["votes", "map"] {
             fs::create_dir(path(name))?;
+        }
+        // One LDIF for each database.
+        for (number, ldif) in [votes(filling), map(filling)].into_iter().enumerate() {
             write(&path("ldif"), &ldif)?;
             let mut load = command(tools.join("slapd").to_str().context("slapd's path")?);
             load.args(["-Tadd", "-q", "-n", &(number + 1).to_string(), "-f"])
