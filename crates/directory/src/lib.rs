@@ -1,7 +1,7 @@
 //! The access map of a fleet, in an LDAP directory that sendmail itself reads (`FEATURE(access_db, LDAP)`), and what the
 //! MTAs of the fleet say to each other there.
 //!
-//! Knows where things stand in the directory (docs/ldap.md), whose they are, how two MTAs that write at once end with one
+//! Knows where things stand in the directory (docs/fleet.md), whose they are, how two MTAs that write at once end with one
 //! entry, and how old a statement is. Does not know why an entry is wanted and who decides.
 //!
 //! A [`Directory`] is for a plain thread: each call blocks until it is done, at most [`Settings::longest`]. It connects when

@@ -8,6 +8,7 @@ pub mod need;
 
 mod certificate;
 mod entries;
+mod fleet;
 mod lab;
 mod mark;
 mod sendmail;
