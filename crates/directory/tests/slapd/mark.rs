@@ -1,8 +1,8 @@
 //! Whether there is news, without a look.
 
-use directory::{Added, Changed, Directory, Says};
+use directory::{Added, Changed, Directory, Says, Settings};
 
-use crate::lab::{BASE, Slapd, Wish, entry, slapd, slapd_like};
+use crate::lab::{BASE, Slapd, Wish, entry, slapd, slapd_like, write_file};
 
 const SYNCPROV: &str = "moduleload syncprov\noverlay syncprov\n";
 
@@ -49,6 +49,40 @@ fn whatever_is_written_is_news() {
 fn later(key: &str) -> access::managed::Managed {
     let until = Some("2027-01-23T10:50:38Z".parse().expect("time"));
     access::managed::Managed { until, ..entry(key) }
+}
+
+/// A database for the map alone, glued into the admin's: both are looked at.
+#[test]
+fn a_map_of_its_own_database() {
+    let test = "mark::a_map_of_its_own_database";
+    let wish = Wish { database: SYNCPROV, ..Wish::default() };
+    let Some(mut slapd) = slapd_like(test, &wish) else { return };
+    slapd.stop();
+    let inner = slapd.path("inner").display().to_string();
+    let config = std::fs::read_to_string(slapd.path("slapd.conf")).expect("config");
+    let (head, outer) = config.split_once("database mdb").expect("database");
+    let (_, rules) = outer.split_once(SYNCPROV).expect("rules");
+    std::fs::create_dir(&inner).expect("folder");
+    write_file(
+        &slapd.path("slapd.conf"),
+        &format!(
+            "{head}moduleload syncprov\ndatabase mdb\nsuffix \"sendmailMTACluster=own,{BASE}\"\nsubordinate\n\
+             rootdn \"cn=root,{BASE}\"\ndirectory {inner}\n{rules}overlay syncprov\n\
+             database mdb{}",
+            outer.replace("moduleload syncprov\n", "")
+        ),
+    );
+    slapd.start();
+    let own = Settings { cluster: "own".into(), ..slapd.settings("mta1") };
+    slapd.ldapadd(&own.containers());
+    let [mut mta1, mut mta2] = [(); 2].map(|()| Directory::new(own.clone()).expect("settings"));
+    assert_eq!(mta2.add(&entry("a.example")).expect("add"), Added::Written);
+    news(&mut mta1, "nothing was looked at yet");
+    assert_eq!(mta2.add(&entry("b.example")).expect("add"), Added::Written);
+    news(&mut mta1, "another's entry");
+    slapd.admin_writes("sendmailMTACluster: own", "Try_TLS:c.example", "YES");
+    news(&mut mta1, "the admin's entry");
+    assert_eq!(mta1.look().expect("look").ours.len(), 2);
 }
 
 /// A server without stamps, and one that does not show them.
