@@ -74,7 +74,7 @@ pub fn main() -> Result<()> {
             let slapd = Slapd::start(Filling { entries: 1, mtas, relays, index: KEY })?;
             let mut mta = slapd.directory(0)?;
             let rows = mtas * relays;
-            let what = format!("the votes, {mtas} MTAs of {relays} relays");
+            let what = format!("the votes of {mtas}, {relays} relays each");
             measure(&slapd, &what, 20_000 / rows.max(1000), || {
                 let found = mta.votes()?.living.len();
                 ensure!(found == rows, "{found} votes");
@@ -188,7 +188,7 @@ fn fleet(filling: Filling, asks: bool, window: Duration) -> Result<()> {
     let how = if asks { "asks for news first" } else { "looks each time" };
     say(format_args!(
         "  {:<28} {:>13.2}% {:>14} {:>14.0}",
-        format!("{} MTAs, {how}", filling.mtas),
+        format!("MTAs: {}; {how}", filling.mtas),
         (after.cpu - before.cpu) / passed * 100.0,
         show_bytes(((after.bytes - before.bytes) as f64 / passed) as u64),
         longest.as_secs_f64() * 1e3
