@@ -5,7 +5,7 @@ with := tests/bed/with
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 .PHONY: demo
 demo: ## the whole main job, shown in under a minute, without root
@@ -75,6 +75,13 @@ bench: ## whole-process ratios against ripgrep and grep on the same logs
 	@$(with) openssl -- cargo build --quiet --release --workspace --locked --bin trytlsd --bin bench
 	@echo '== bench (make bench ARGS=--help shows what can be asked)'
 	@$(with) bed -- $(release)/bench $(ARGS)
+
+.PHONY: fleet-bench
+fleet-bench: ## what a fleet costs an LDAP server (make fleet-bench ARGS=--help shows what can be asked)
+	@echo '== build'
+	@$(with) openssl -- cargo build --quiet --release -p tests --locked --bin fleet_load
+	@echo '== a fleet and its directory'
+	@$(with) slapd -- $(release)/fleet_load $(ARGS)
 
 .PHONY: soak
 soak: ## kills, rotations and counts, and what the daemon costs (make soak ARGS=--help shows what can be asked)

@@ -26,6 +26,7 @@ mod dialogue;
 pub mod dns;
 pub mod filled;
 pub mod fleet;
+pub mod fleet_load;
 pub mod generate;
 pub mod http;
 pub mod journal;

@@ -10,6 +10,17 @@ pub(crate) fn below(parent: &str, attribute: &str, value: &str) -> String {
     format!("{attribute}={},{parent}", dn_escape(value))
 }
 
+/// The name of what it stands under.
+pub(crate) fn above(name: &str) -> Option<&str> {
+    let mut escaped = false;
+    let comma = name.find(|c| {
+        let ends = c == ',' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    name.get(comma? + 1..)
+}
+
 /// The attributes and values of a name, the own one first; attributes in lower case. None if it is none of ours.
 pub(crate) fn parse(name: &str) -> Option<Vec<(String, String)>> {
     let mut levels = Vec::new();
@@ -88,6 +99,15 @@ mod tests {
             assert_eq!(read.first().unwrap(), &("sendmailmtakey".to_owned(), value.to_owned()));
             assert_eq!(read.len(), 3, "{name}");
         }
+    }
+
+    #[test]
+    fn what_stands_above() {
+        let check = |name: &str, expect| assert_eq!(above(name), expect, "{name}");
+        check("dc=example,dc=org", Some("dc=org"));
+        check("dc=org", None);
+        check("cn=a\\,b\\2c,dc=org", Some("dc=org"));
+        check("cn=a\\\\,dc=org", Some("dc=org"));
     }
 
     #[test]

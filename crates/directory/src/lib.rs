@@ -1,7 +1,7 @@
 //! The access map of a fleet, in an LDAP directory that sendmail itself reads (`FEATURE(access_db, LDAP)`), and what the
 //! MTAs of the fleet say to each other there.
 //!
-//! Knows where things stand in the directory (docs/ldap.md), whose they are, how two MTAs that write at once end with one
+//! Knows where things stand in the directory (docs/fleet.md), whose they are, how two MTAs that write at once end with one
 //! entry, and how old a statement is. Does not know why an entry is wanted and who decides.
 //!
 //! A [`Directory`] is for a plain thread: each call blocks until it is done, at most [`Settings::longest`]. It connects when
@@ -25,6 +25,7 @@ mod entries;
 mod error;
 mod link;
 mod look;
+mod mark;
 mod object;
 mod pump;
 mod row;
@@ -52,6 +53,7 @@ pub use self::vote::{Says, Vote};
 
 use self::clock::Clock;
 use self::link::Link;
+use self::mark::Mark;
 use self::vote::Statement;
 
 /// A directory.
@@ -59,6 +61,8 @@ pub struct Directory {
     link: Link,
     /// The server's, once it is known.
     clock: Option<Clock>,
+    /// How the map's database stood just before the last look.
+    mark: Option<Mark>,
     /// None only while it is dropped.
     runtime: Option<Runtime>,
 }
@@ -88,7 +92,7 @@ impl Directory {
         settings.check()?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Error::mistake(format!("the directory: {error}")))?;
-        Ok(Self { link: Link::new(settings), clock: None, runtime: Some(runtime) })
+        Ok(Self { link: Link::new(settings), clock: None, mark: None, runtime: Some(runtime) })
     }
 
     /// All of the access map that sendmail on this host sees.
@@ -96,13 +100,27 @@ impl Directory {
     /// # Errors
     /// If not all of it could be read.
     pub fn look(&mut self) -> Result<Look, Error> {
-        self.run(async |session, settings| {
+        let (mark, look) = self.run(async |session, settings| {
             let container = settings.container(&settings.map);
             session.must_exist(&container).await?;
+            let mark = Mark::of(session, settings).await?;
             let filter = object::seen_by_sendmail(settings, None);
             let rows = session.search(&settings.base, Scope::Subtree, &filter, object::ALL).await?;
-            Ok(Look::of(&rows, settings))
-        })
+            Ok((mark, Look::of(&rows, settings)))
+        })?;
+        self.mark = mark;
+        Ok(look)
+    }
+
+    /// Whether a look would show what the last one showed: one small question, where a look of 10,000 entries is 50 answers
+    /// of the server's. Never so where the server does not tell, before a first look, over a new connection, and ten
+    /// minutes after the look.
+    ///
+    /// # Errors
+    /// If the directory cannot be asked.
+    pub fn is_unchanged(&mut self) -> Result<bool, Error> {
+        let Some(mark) = self.mark.clone() else { return Ok(false) };
+        self.run(async |session, _| mark.holds(session).await)
     }
 
     /// Makes an entry of ours.

@@ -8,7 +8,9 @@ pub mod need;
 
 mod certificate;
 mod entries;
+mod fleet;
 mod lab;
+mod mark;
 mod sendmail;
 mod trouble;
 mod votes;

@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use directory::{Directory, Error, Kind, Says, Settings, Vote, Votes};
+use directory::{Directory, Kind, Says, Settings, Vote, Votes};
 
 use crate::lab::{BASE, Slapd, Wish, slapd, slapd_like};
 
@@ -13,8 +13,6 @@ const DEAD: Duration = Duration::from_millis(3100);
 fn broken(keys: &[&str]) -> Says {
     Says::Broken { keys: keys.iter().map(|key| key.parse().expect("key")).collect() }
 }
-
-const MANUAL: &str = include_str!("../../../../docs/ldap.md");
 
 /// `relay by mta`, of those that live.
 fn living(votes: &Votes) -> Vec<String> {
@@ -179,38 +177,6 @@ fn relays_of_any_name() {
         let error = mta1.vote(relay, &Says::Works, 0).expect_err("refused");
         assert_eq!(error.kind, Kind::Mistake, "{error}");
     }
-}
-
-/// By the rules of the manual an MTA writes what stands under its own name, and may bury the dead of others.
-#[test]
-fn nobody_speaks_for_another() {
-    let (_, access) = MANUAL.split_once("```slapd\n").expect("rules");
-    let (access, _) = access.split_once("```").expect("rules");
-    let wish = Wish { access, ..Wish::default() };
-    let Some(slapd) = slapd_like("votes::nobody_speaks_for_another", &wish) else { return };
-    let mut mta1 = brief(&slapd, "mta1");
-    assert_eq!(mta1.votes().expect("votes"), Votes::default());
-    mta1.vote("mx.example.net", &Says::Works, 0).expect("vote");
-    mta1.vote("mx.example.net", &Says::Forbids, 0).expect("vote");
-    let host = "mta1.example.org".into();
-    let mut thief = Directory::new(Settings { host, ..slapd.settings("mta2") }).expect("settings");
-    let refused = |outcome: Result<(), Error>| {
-        let error = outcome.expect_err("no rights");
-        assert_eq!((error.kind, error.again), (Kind::NoRights, None), "{error}");
-    };
-    refused(thief.vote("mx.example.net", &Says::Works, 0));
-    refused(thief.vote("mx.example.com", &Says::Works, 0));
-    refused(thief.votes().map(drop));
-    let mut mta2 = slapd.directory("mta2");
-    mta2.vote("mx.example.net", &Says::Works, 0).expect("vote");
-    sleep(DEAD);
-    let votes = mta2.votes().expect("votes");
-    assert_eq!(living(&votes), ["mx.example.net by mta2.example.org"]);
-    assert_eq!(mta2.reap(&votes.dead, Duration::ZERO).expect("reap"), 1);
-    assert_eq!(
-        mta2.add(&crate::lab::entry("mx.example.net")).expect("add"),
-        directory::Added::Written
-    );
 }
 
 #[test]

@@ -35,9 +35,9 @@ pub(crate) use relays::{Entry, Lifted, Proposed};
 pub(crate) use stuck::Stuck;
 
 use crate::explained::Halted;
-pub(crate) use crate::fleet::Fleet;
+use crate::fleet::Fleet;
 use crate::notice::Told;
-use crate::remembered::CLIENT;
+pub(crate) use crate::remembered::CLIENT;
 use crate::remembered::Remembered;
 
 /// How far back happenings are read unless more is asked for.
