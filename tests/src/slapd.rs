@@ -136,8 +136,8 @@ impl Slapd {
         ensure!(child.is_none(), "directory server {} runs already", self.number);
         let socket = self.path("ldapi");
         drop(fs::remove_file(&socket));
-        let address = address(self.number);
-        let urls = format!("{} ldap://{address} ldaps://{address}", self.socket());
+        // At all of its addresses: the wires come later.
+        let urls = format!("{} ldap:/// ldaps:///", self.socket());
         let mut log = File::options();
         let log = log.create(true).append(true).open(self.path("log")).context("open a log")?;
         let mut started = self
