@@ -24,14 +24,23 @@ test: check ## everything that must hold: check, all tests with the real sendmai
 	@$(with) openssl -- cargo build --workspace --bin trytlsd --bin pages --locked --quiet
 	@echo '== tests'
 ifeq ($(shell id -u),0)
-	@$(with) openssl makemap unbound slapd chromium bed -- cargo test --workspace --locked
+	@$(with) openssl makemap unbound slapd chromium bed -- $(tally) cargo test --workspace --locked
 else
 	@# The beds need a root's rights: that of a user namespace will do, where it can be had.
 	@$(with) openssl makemap unbound slapd bed -- cargo test --workspace --locked --exclude tests
 	@CARGO_TARGET_$(host)_RUNNER='$(CURDIR)/tests/bed/as-root --try' \
-		$(with) openssl makemap chromium bed -- cargo test --locked -p tests
+		$(with) openssl makemap slapd chromium bed -- $(tally) cargo test --locked -p tests
 endif
 	@$(MAKE) --no-print-directory fuzz SECONDS=10
+
+.PHONY: fleet
+fleet: ## three MTAs and two directory servers, real ones: what a fleet does, and what it does without one of them
+	@echo '== fleet'
+	@CARGO_TARGET_$(host)_RUNNER='$(CURDIR)/tests/bed/as-root --try' \
+		$(with) openssl slapd bed -- $(tally) cargo test --locked -p tests --test fleet_bed --test fleet
+
+# Ends with "fleet: N passed".
+tally = tests/bed/tally fleet 'fleet_bed/main.rs fleet.rs'
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for 10 minutes (SECONDS=20: for so long; TARGETS=maillog: that one)

@@ -4,9 +4,8 @@
 //! A bed starts in about 0.15 s, is private to its test and leaves nothing behind: its
 //! files are kept in memory, and with its first process everything in it ends.
 
-use std::fs::{File, Permissions, set_permissions};
+use std::fs::File;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 use std::time::Duration;
 
@@ -57,8 +56,8 @@ pub struct Plan {
     peers: Vec<Peer>,
     dns: Vec<String>,
     mta: Mta,
-    files: Vec<(String, Vec<u8>)>,
     systemd: bool,
+    files: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -76,17 +75,17 @@ impl Plan {
         self
     }
 
+    /// With a file that only root may read, there before sendmail starts.
+    #[must_use]
+    pub fn file(mut self, path: &str, text: &str) -> Self {
+        self.files.push((path.to_owned(), text.to_owned()));
+        self
+    }
+
     /// With sendmail set up like this.
     #[must_use]
     pub fn mta(self, mta: Mta) -> Self {
         Self { mta, ..self }
-    }
-
-    /// With a file that root alone reads, there before sendmail starts.
-    #[must_use]
-    pub fn file(mut self, path: &str, text: impl Into<Vec<u8>>) -> Self {
-        self.files.push((path.to_owned(), text.into()));
-        self
     }
 
     /// With systemd as its first process, and its journal.
@@ -145,10 +144,6 @@ impl Plan {
         namespace.write("/etc/mail/sendmail.mc", self.mta.mc())?;
         namespace.write("/etc/mail/mailertable", &self.mta.mailertable)?;
         namespace.write(ACCESS, &self.mta.access)?;
-        for (path, text) in &self.files {
-            namespace.write(path, text)?;
-            set_permissions(namespace.path(path), Permissions::from_mode(0o600))?;
-        }
         // As Debian leaves them; the access file is readable by root alone.
         namespace.sh("
             # By itself it takes a second to go into the background.
@@ -165,6 +160,10 @@ impl Plan {
             [ ! -d /run/systemd/system ] || syslog=/run/systemd/journal/syslog
             until [ -S $syslog ]; do sleep 0.01; done
         ")?;
+        for (path, text) in &self.files {
+            namespace.write(path, text)?;
+            namespace.sh(&format!("chmod 600 {path}"))?;
+        }
         let peers = Peers::start(&namespace, &self.peers)?;
         let bed = Bed { peers, namespace, mta: self.mta };
         bed.start_mta()?;

@@ -42,6 +42,7 @@ pub struct Fleet {
     mtas: Vec<Bed>,
     mta: Mta,
     servers: [Slapd; 2],
+    ca: Vec<u8>,
 }
 
 /// The name of MTA 1, 2 … (`$j`).
@@ -84,12 +85,8 @@ impl Fleet {
     pub fn start_or_skip(name: &str, mtas: usize, peers: &[Peer], mta: &Mta) -> Option<Self> {
         let ready = slapd::tools().and_then(|tools| {
             let root = need::root()?;
-            // It listens on its address before the first wire is there.
-            let make = |number| {
-                Namespace::new(&root, &[slapd::address(number).into()])
-                    .map_err(|error| format!("{error:#}"))
-            };
-            Ok((tools, [make(1)?, make(2)?]))
+            let make = || Namespace::new(&root, &[]).map_err(|error| format!("{error:#}"));
+            Ok((tools, [make()?, make()?]))
         });
         let (tools, networks) = match ready {
             Ok(ready) => ready,
@@ -99,32 +96,34 @@ impl Fleet {
             }
         };
         let mta = mta.clone().ldap(CLUSTER, &default_spec());
-        let start = || -> Result<Option<Self>> {
-            let authority = Authority::new()?;
-            let ca = authority.pem()?;
-            let plan = |number| {
-                let plan = plan(number, peers, &mta).file(CA, ca.clone());
+        let beds: Vec<Bed> = (1..=mtas)
+            .map(|number| {
                 // sendmail looks for a name of each address of its host.
-                plan.dns(&format!("host-record={},{}", host(number), address(number)))
-            };
-            let beds = (1..=mtas).map(|number| plan(number).start_or_skip(name)).collect();
-            let Some(beds): Option<Vec<Bed>> = beds else { return Ok(None) };
+                let own = format!("host-record={},{}", host(number), address(number));
+                plan(number, peers, &mta).dns(&own).start_or_skip(name)
+            })
+            .collect::<Option<_>>()?;
+        let fleet = Authority::new().and_then(|authority| {
             let [one, two] = networks;
-            let servers = [
-                Slapd::start_new(1, one, tools.clone(), &authority)?,
-                Slapd::start_new(2, two, tools, &authority)?,
-            ];
-            let fleet = Self { mtas: beds, mta: mta.clone(), servers };
+            let mut fleet = Self {
+                mtas: beds,
+                mta,
+                ca: authority.pem()?,
+                servers: [
+                    Slapd::start_new(1, one, tools.clone(), &authority)?,
+                    Slapd::start_new(2, two, tools, &authority)?,
+                ],
+            };
             fleet.furnish()?;
-            Ok(Some(fleet))
-        };
-        match start() {
-            Ok(fleet) => fleet,
+            Ok(fleet)
+        });
+        match fleet {
+            Ok(fleet) => Some(fleet),
             Err(error) => panic!("the fleet for {name} does not start: {error:#}"),
         }
     }
 
-    fn furnish(&self) -> Result<()> {
+    fn furnish(&mut self) -> Result<()> {
         let [one, two] = &self.servers;
         one.namespace().connect(slapd::address(1), two.namespace(), slapd::address(2))?;
         for (index, bed) in self.mtas.iter().enumerate() {
@@ -132,6 +131,11 @@ impl Fleet {
                 let to = slapd::address(server.number());
                 bed.namespace().connect(address(index + 1), server.namespace(), to)?;
             }
+            let inside = bed.namespace();
+            inside.write(CA, &self.ca)?;
+            inside.write("/etc/ldap/ldap.conf", format!("TLS_CACERT {CA}\n"))?;
+            inside.write(PASSWORD_FILE, format!("{PASSWORD}\n"))?;
+            bed.sh(&format!("chmod 600 {PASSWORD_FILE}"))?;
         }
         let containers = self.settings(1)?.containers();
         one.ldapadd(&(slapd::people(self.mtas.len()) + &containers))?;
@@ -296,11 +300,7 @@ impl Fleet {
 /// The bed of an MTA.
 fn plan(number: usize, peers: &[Peer], mta: &Mta) -> Plan {
     let named = named(number, mta);
-    let mut plan = Bed::new()
-        .mta(named)
-        .file("/etc/ldap/ldap.conf", format!("TLS_CACERT {CA}\n"))
-        .file("/etc/mail/ldap-secret", format!("{PASSWORD}\n"))
-        .file(PASSWORD_FILE, format!("{PASSWORD}\n"));
+    let mut plan = Bed::new().mta(named).file("/etc/mail/ldap-secret", &format!("{PASSWORD}\n"));
     for server in [1, 2] {
         plan = plan.dns(&format!("host-record={},{}", slapd::name(server), slapd::address(server)));
     }
@@ -312,11 +312,11 @@ fn named(number: usize, mta: &Mta) -> Mta {
 }
 
 /// `confLDAP_DEFAULT_SPEC`: both servers, the first one that answers; over TLS, with a name and a password of sendmail's
-/// own.
+/// own, and with what limits there are (docs/ldap.md).
 fn default_spec() -> String {
     let [one, two] = [1, 2].map(|number| format!("ldaps://{}", slapd::name(number)));
     format!(
-        "-w 3 -H \"{one} {two}\" -d \"cn=sendmail,{BASE}\" -M simple -P /etc/mail/ldap-secret -b {BASE}"
+        "-w 3 -c 10 -l 10 -H \"{one} {two}\" -d \"cn=sendmail,{BASE}\" -M simple -P /etc/mail/ldap-secret -b {BASE}"
     )
 }
 

@@ -9,10 +9,10 @@
 //! bed.send(&["user@garbage.rcpt.test"])?;
 //! ```
 //!
-//! Everything runs in namespaces that the test makes itself, with "lo" as the only interface: no
-//! packet and no file of a test reaches the host. What the bed needs is made by `make bed`
-//! (`tests/bed/build`); where it cannot be had, a test says `skipped: NAME: why` and passes, except
-//! under `CI=true`, where it fails.
+//! Everything runs in namespaces that the test makes itself, with "lo" as the only interface, but for the
+//! wires between the networks of one fleet: no packet and no file of a test reaches the host. What the
+//! bed needs is made by `make bed` (`tests/bed/build`); where it cannot be had, a test says `skipped:
+//! NAME: why` and passes, except under `CI=true`, where it fails.
 
 mod authority;
 pub mod bed;

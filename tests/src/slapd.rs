@@ -2,7 +2,7 @@
 //!
 //! Both take writes (multi-provider, once called mirror mode), and each is told by the other what it took. A provider and
 //! a consumer that names it would not do: with the provider dead no MTA could write, and neither sendmail nor trytlsd
-//! follows a referral. What may be done by whom is read from docs/ldap.md, and the objects that have to be there from
+//! follows a referral. What may be done by whom is as in docs/fleet.md, in one database, and the objects that have to be there from
 //! [`Settings::containers`]. Over the network nothing is said without TLS (`security ssf=64`); a socket in the server's
 //! folder is there for the test itself, as the root of the directory.
 
@@ -35,6 +35,18 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Who reads what the other server took.
 const REPLICATOR: &str = "cn=replicator,dc=example,dc=org";
+
+/// Who may do what, as in docs/fleet.md.
+const RIGHTS: &str = r#"access to attrs=userPassword by anonymous auth
+access to dn.exact="sendmailMTAMapName=trytlsd,sendmailMTACluster=mx,dc=example,dc=org" attrs=children
+  by dn.children="ou=mtas,dc=example,dc=org" write by * none
+access to dn.regex="^(.+,)?sendmailMTAHost=([^,.]+)[.]example[.]org,sendmailMTAMapName=trytlsd,sendmailMTACluster=mx,dc=example,dc=org$"
+  by dn.exact,expand="cn=$2,ou=mtas,dc=example,dc=org" write
+  by dn.children="ou=mtas,dc=example,dc=org" =zrscxd by * none
+access to dn.subtree="sendmailMTAMapName=access,sendmailMTACluster=mx,dc=example,dc=org"
+  by dn.children="ou=mtas,dc=example,dc=org" write by * read
+access to * by * read
+"#;
 
 /// A server. Ends, with its files, when it is dropped.
 #[derive(Debug)]
@@ -109,7 +121,7 @@ impl Slapd {
             text += &format!("include {}/schema/{schema}.schema\n", home.display());
         }
         let (number, other) = (self.number, address(3 - self.number));
-        let (home, own, rights) = (home.display(), own.display(), documented("slapd")?);
+        let (home, own, rights) = (home.display(), own.display(), RIGHTS);
         Ok(text
             + &format!(
                 "modulepath {home}/modules\nmoduleload back_mdb\nmoduleload syncprov\n\
@@ -136,8 +148,8 @@ impl Slapd {
         ensure!(child.is_none(), "directory server {} runs already", self.number);
         let socket = self.path("ldapi");
         drop(fs::remove_file(&socket));
-        let address = address(self.number);
-        let urls = format!("{} ldap://{address} ldaps://{address}", self.socket());
+        // At all of its addresses: the wires come later.
+        let urls = format!("{} ldap:/// ldaps:///", self.socket());
         let mut log = File::options();
         let log = log.create(true).append(true).open(self.path("log")).context("open a log")?;
         let mut started = self
@@ -306,14 +318,6 @@ pub(crate) fn people(mtas: usize) -> String {
         text += &person(&format!("cn=mta{number},ou=mtas,{BASE}"), &format!("mta{number}"));
     }
     text
-}
-
-/// The block of this language in docs/ldap.md.
-fn documented(language: &str) -> Result<String> {
-    let text = fs::read_to_string(need::repository().join("docs/ldap.md"))?;
-    let block =
-        text.split_once(&format!("```{language}\n")).and_then(|(_, rest)| rest.split_once("```"));
-    Ok(block.with_context(|| format!("no block of {language} in docs/ldap.md"))?.0.to_owned())
 }
 
 /// The value of an attribute of an object in LDIF.

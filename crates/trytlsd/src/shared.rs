@@ -179,12 +179,15 @@ impl Work {
     }
 
     fn look_once(&mut self) -> Result<(), Error> {
-        let look = self.directory.look()?;
-        if self.armed {
-            self.take_out_overdue(&look);
+        let same = self.seen.is_some() && self.directory.is_unchanged()?;
+        if !same {
+            let look = self.directory.look()?;
+            if self.seen.as_ref() != Some(&look) {
+                self.tell_look(look);
+            }
         }
-        if self.seen.as_ref() != Some(&look) {
-            self.tell_look(look);
+        if self.armed {
+            self.take_out_overdue();
         }
         let votes = self.directory.votes()?;
         if self.armed && !votes.dead.is_empty() {
@@ -213,8 +216,9 @@ impl Work {
     }
 
     /// What nobody has taken out though its time is over; one that fails is tried again with the next look.
-    fn take_out_overdue(&mut self, look: &directory::Look) {
-        for entry in look.overdue(clock::now(), GRACE) {
+    fn take_out_overdue(&mut self) {
+        let overdue = self.seen.iter().flat_map(|look| look.overdue(clock::now(), GRACE));
+        for entry in overdue.cloned().collect::<Vec<_>>() {
             match self.directory.remove(&entry.tagged()) {
                 Ok(_) => info!(entry = entry.line(), "taken out: its time has long been over"),
                 Err(error) => return self.complain(&error),

@@ -70,9 +70,26 @@ fn none_answers() {
     assert!(refused.contains("sendmail said \"4"), "{refused}\n{}", mta.log());
     mta.flush().unwrap();
     assert_eq!(mta.queue().unwrap(), [queued], "{}", mta.log());
+    assert_eq!(mta.peers().accepted("broken", Channel::Clear), 0);
     fleet.start_directory(1).unwrap();
     mta.send(&["u@good.rcpt.test"]).unwrap();
     mta.wait_accepted(SOON, "good", Channel::Tls, 1).unwrap();
     mta.flush().unwrap();
+    mta.wait_accepted(SOON, "broken", Channel::Clear, 1).unwrap();
+}
+
+/// A queue runner that stays has a connection of its own to the server that dies.
+#[test]
+fn a_queue_runner_changes_over() {
+    let mta = Mta::default().queue(Queue::Persistent(1));
+    let Some(fleet) = Fleet::start_or_skip("a_queue_runner_changes_over", 1, &peers(), &mta) else {
+        return;
+    };
+    let mta = fleet.mta(1);
+    let id = mta.send(&["u@broken.rcpt.test"]).unwrap();
+    let tries = |log: &str| log.matches(&format!("{id}: to=")).count();
+    mta.wait_log(SOON, "three attempts", |log| (tries(log) >= 3).then_some(())).unwrap();
+    fleet.kill_directory(1).unwrap();
+    fleet.admin_writes("sendmailMTACluster: mx", "Try_TLS:broken.mx.test", "NO").unwrap();
     mta.wait_accepted(SOON, "broken", Channel::Clear, 1).unwrap();
 }
