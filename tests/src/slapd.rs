@@ -5,6 +5,8 @@
 //! follows a referral. What may be done by whom is as in docs/fleet.md, in one database, and the objects that have to be there from
 //! [`Settings::containers`]. Over the network nothing is said without TLS (`security ssf=64`); a socket in the server's
 //! folder is there for the test itself, as the root of the directory.
+//!
+//! [`Settings::containers`]: directory::Settings::containers
 
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
@@ -202,11 +204,6 @@ impl Slapd {
     /// The directory's root adds what the LDIF says.
     pub fn ldapadd(&self, ldif: &str) -> Result<()> {
         self.tool("ldapadd", &[], ldif).map(drop)
-    }
-
-    /// The directory's root changes it.
-    pub fn ldapmodify(&self, ldif: &str) -> Result<()> {
-        self.tool("ldapmodify", &[], ldif).map(drop)
     }
 
     /// What is there, as LDIF without folded lines; `attributes` of it, or all but those of the server's own.
