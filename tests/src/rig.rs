@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -251,8 +252,12 @@ impl Running {
     /// Waits for its end.
     pub fn wait_end(&mut self, limit: Duration) -> Result<ExitStatus> {
         let ended = wait::until(limit, "trytlsd's end", || self.child.try_wait().ok().flatten())?;
-        // The pipes' threads end with it; what they still hold comes at once.
-        std::thread::sleep(Duration::from_millis(50));
+        // The threads that read its pipes end with them, and let go of what they gathered. A child of its own may hold a pipe
+        // open for longer; what that says is nobody's.
+        drop(wait::until(Duration::from_secs(5), "the end of its output", || {
+            let mut texts = [&self.stdout, &self.stderr].into_iter();
+            texts.all(|text| Arc::strong_count(text) == 1).then_some(())
+        }));
         Ok(ended)
     }
 
