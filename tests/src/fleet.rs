@@ -312,7 +312,7 @@ fn named(number: usize, mta: &Mta) -> Mta {
 }
 
 /// `confLDAP_DEFAULT_SPEC`: both servers, the first one that answers; over TLS, with a name and a password of sendmail's
-/// own, and with what limits there are (docs/ldap.md).
+/// own, and with what limits there are (docs/fleet.md).
 fn default_spec() -> String {
     let [one, two] = [1, 2].map(|number| format!("ldaps://{}", slapd::name(number)));
     format!(

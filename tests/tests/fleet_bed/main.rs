@@ -4,6 +4,7 @@
 
 mod directory_dies;
 mod map;
+mod stories;
 
 use std::time::Duration;
 

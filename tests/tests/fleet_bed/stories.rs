@@ -1,7 +1,4 @@
-//! A fleet of three MTAs around one access map in a directory, which two servers hold: real sendmail, real slapd, trytlsd at
-//! each MTA.
-
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+//! trytlsd at each of three MTAs.
 
 use std::time::Duration;
 
@@ -12,7 +9,7 @@ use tests::slapd::BASE;
 use tests::trytlsd::Trytlsd;
 use tests::wait;
 
-const SOON: Duration = Duration::from_secs(90);
+use super::SOON;
 
 /// The entry for the peer that the stories break.
 const ENTRY: &str = "Try_TLS:peer.mx.test NO";
