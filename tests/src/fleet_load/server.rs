@@ -69,7 +69,7 @@ impl Slapd {
         let home = tools.parent().context("the folder of slapd's tools")?;
         let folder = tempfile::tempdir().context("a folder for slapd")?;
         let path = |name: &str| folder.path().join(name);
-        write(&path("slapd.conf"), &config(home, folder.path(), filling.index))?;
+        write(&path("slapd.conf"), &config(home, folder.path(), filling)?)?;
         write(&path("password"), "secret\n")?;
         fs::set_permissions(path("password"), fs::Permissions::from_mode(0o600))?;
         for name in ["votes", "map"] {
@@ -133,28 +133,41 @@ fn host(mta: usize) -> String {
     format!("mta{mta}.example.org")
 }
 
-/// As in docs/fleet.md, without TLS and replicas.
-fn config(home: &Path, folder: &Path, index: &str) -> String {
-    let home = home.display();
+/// The file that docs/fleet.md shows, without TLS and replicas.
+fn config(home: &Path, folder: &Path, filling: Filling) -> Result<String> {
+    const PAGE: &str = include_str!("../../../docs/fleet.md");
+    const LEFT_OUT: [&str; 5] = ["TLS", "serverID", "syncrepl", "multiprovider", "pidfile"];
+    let (_, block) = PAGE.split_once("```slapd\n").context("slapd.conf in docs/fleet.md")?;
+    let (block, _) = block.split_once("```").context("its end")?;
+    let index = match filling.index {
+        "" => String::new(),
+        attributes => format!("index {attributes} eq"),
+    };
+    // The page has rules for two MTAs.
+    let (head, rules) = block.split_once("access to dn.subtree=").context("a rule")?;
+    let (rule, rest) = rules.split_once("access to dn.subtree=").context("another rule")?;
+    let (_, rest) = rest.split_once("access to").context("the rule behind them")?;
+    let rules: String = (0..filling.mtas)
+        .map(|mta| format!("access to dn.subtree={}", rule.replace("mta1", &format!("mta{mta}"))))
+        .collect();
+    let block = format!("{head}{rules}access to{rest}");
     let mut config = String::new();
-    for schema in ["core", "cosine", "inetorgperson", "sendmail"] {
-        config += &format!("include {home}/schema/{schema}.schema\n");
+    let mut kept = true;
+    for line in block.lines() {
+        if !line.starts_with(' ') {
+            kept = !LEFT_OUT.iter().any(|left| line.starts_with(left));
+        }
+        if kept {
+            let line = if line == "index sendmailMTAKey eq" { &index } else { line };
+            config.push_str(line);
+            config.push('\n');
+        }
     }
-    config += &format!("modulepath {home}/modules\nmoduleload back_mdb\nmoduleload syncprov\n");
-    let index = if index.is_empty() { String::new() } else { format!("index {index} eq\n") };
-    let tops = [("votes", format!("{},{BASE}", VOTES)), ("map", BASE.to_owned())];
-    for (name, top) in tops {
-        config += &format!(
-            "database mdb\nsuffix \"{top}\"\ndirectory {}/{name}\nmaxsize 1073741824\n\
-             index objectClass,entryCSN,entryUUID eq\n{index}\
-             limits dn.children=\"ou=mtas,{BASE}\" size.prtotal=unlimited\n\
-             access to attrs=userPassword by anonymous auth\n\
-             access to * by dn.children=\"ou=mtas,{BASE}\" write by * read\n\
-             overlay syncprov\n",
-            folder.display()
-        );
-    }
-    config
+    let [home, folder] = [home, folder].map(|path| path.display().to_string());
+    Ok(config
+        .replace("/etc/ldap/schema", &format!("{home}/schema"))
+        .replace("/usr/lib/ldap", &format!("{home}/modules"))
+        .replace("/var/lib/ldap", &folder))
 }
 
 const VOTES: &str = "sendmailMTAMapName=trytlsd,sendmailMTACluster=mx";
