@@ -212,6 +212,22 @@ fn install(command: &str, host: &std::path::Path, binary: &std::path::Path) {
     assert!(ran.status.success(), "{command}: {ran:?}");
 }
 
+/// The config that the page about fleets shows can be used as it stands.
+#[test]
+fn the_config_of_a_fleet_can_be_used() {
+    let page = fs::read_to_string(need::repository().join("docs/fleet.md")).unwrap();
+    let block = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let rig = Rig::new().unwrap();
+    rig.write("fleet.toml", block).unwrap();
+    let ran = rig.trytlsd(&["check-config", "--config", "fleet.toml", "--json"]).unwrap();
+    let checked: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let keys = checked["keys"].as_array().unwrap();
+    let target = keys.iter().find(|row| row["key"] == "[access] target").unwrap();
+    assert_eq!(target["value"], "\"ldap\"");
+    // Nothing that only a file has is missed.
+    assert!(!ran.stdout.contains("makemap is"), "{}", ran.stdout);
+}
+
 #[test]
 fn every_make_target_is_there() {
     let makefile = fs::read_to_string(need::repository().join("Makefile")).unwrap();
