@@ -55,6 +55,9 @@ const MOST_EVENTS: usize = 2_000;
 /// How often the clock is noted.
 const CLOCK_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
+/// Statements of MTAs that are kept for people, at most.
+const MOST_VOTES: usize = 5_000;
+
 /// Of one that says the same again it is kept when, in seconds.
 const VOTES_EVERY: i64 = 600;
 
@@ -75,8 +78,8 @@ pub(crate) struct Book {
     has_news: bool,
     /// What the clock said when it was last noted.
     clock: Option<Timestamp>,
-    /// What is kept of what the MTAs of the fleet say.
-    votes: Vec<VoteRow>,
+    /// What is kept of what the MTAs of the fleet say; none before the first look.
+    votes: Option<Vec<VoteRow>>,
     pulse: Pulse,
 }
 
@@ -112,7 +115,7 @@ impl Book {
             since: None,
             has_news: false,
             clock: None,
-            votes: Vec::new(),
+            votes: None,
             pulse,
         };
         Ok((book, Remembered::from(loaded)))
@@ -172,19 +175,22 @@ impl Book {
     pub(crate) fn keep_votes(&mut self, votes: &[Vote], now: Timestamp) {
         let rows: Vec<VoteRow> = votes
             .iter()
+            .take(MOST_VOTES)
             .map(|vote| {
                 let row = fleet::row_of(vote, now);
                 VoteRow { says: cut(row.says), ..row }
             })
             .collect();
-        let same = rows.len() == self.votes.len()
-            && rows.iter().zip(&self.votes).all(|(row, kept)| {
+        let same = self.votes.as_ref().is_some_and(|kept| {
+            let alike = |(row, kept): (&VoteRow, &VoteRow)| {
                 (&row.relay, &row.mta, &row.says) == (&kept.relay, &kept.mta, &kept.says)
                     && row.written - kept.written < VOTES_EVERY
-            });
+            };
+            rows.len() == kept.len() && rows.iter().zip(kept).all(alike)
+        });
         if !same {
             self.batch.votes = Some(rows.clone());
-            self.votes = rows;
+            self.votes = Some(rows);
             self.dirty();
         }
     }

@@ -156,7 +156,12 @@ async fn follow(args: &cli::Run, config: Config) -> anyhow::Result<()> {
     let start = move || {
         let asked = host.asked(&its_config);
         let known = host.known(asked.as_ref());
-        let name = host.name(&its_config);
+        let name = match its_config.is_shared() {
+            true => host.name(&its_config).map_err(|why| {
+                anyhow::anyhow!("the name of this MTA is not known ({why}): say it, [ldap] host = \"mta1.example.org\"")
+            })?,
+            false => String::new(),
+        };
         let (look_every, armed) = (its_config.access.look_every.to_std(), !dry_run);
         let started = match its_config.directory(&name) {
             Some(settings) => {
@@ -600,12 +605,23 @@ impl Daemon {
             warn!("{}; the old config stays in force", Safe(&error.to_string()));
             return None;
         }
+        if config.is_shared() != self.state.rules().fleet.is_some() {
+            let why = "[access] target is another one; it takes effect at the next start";
+            warn!("{why}; the old config stays in force");
+            self.service.reloaded(Some(why), self.state.figures());
+            return None;
+        }
         let mut dry_run = args.dry_run || *config.top.dry_run;
         if !dry_run && !self.book.is_durable() {
             warn!("without its ledger this dry run goes on; start trytlsd again to end it");
             dry_run = true;
         }
-        self.state.set_rules(rules(&config, &self.name));
+        let ttl = self.state.rules().fleet.as_ref().map(|fleet| fleet.ttl);
+        let mut rules = rules(&config, &self.name);
+        if let (Some(fleet), Some(ttl)) = (&mut rules.fleet, ttl) {
+            fleet.ttl = ttl; // What is written has that of the start.
+        }
+        self.state.set_rules(rules);
         self.watcher = Arc::new(Watcher::new(&config));
         self.notices.reload(&config);
         self.notices.may_be_news(clock::now());
@@ -616,7 +632,7 @@ impl Daemon {
         }
         info!(
             dry_run = self.dry_run,
-            "read the config again; dry_run, [[log.pattern]], [policy], [guards], [entry], [notice] and [access] key and put_back_every take effect, all else at the next start"
+            "read the config again; dry_run, [[log.pattern]], [policy], [guards], [entry], [notice], [fleet] quorum and settle, and [access] key and put_back_every take effect, all else at the next start"
         );
         self.mapper.order(Order::Armed(!self.dry_run));
         let request = if self.dry_run { Request::Disarm } else { Request::Arm };

@@ -53,13 +53,11 @@ pub(crate) fn run(args: &cli::Disarm, config: &Config) -> anyhow::Result<u8> {
     if !args.yes && !is_confirmed(config)? {
         return Ok(MISUSED);
     }
-    if config.is_shared() && ledger::holder(&config.ledger.path.0.0).is_none() {
-        anyhow::bail!(
-            "the map is shared, and no daemon runs: start trytlsd, or disarm it on another MTA of the fleet"
-        );
-    }
     let told = match ledger::holder(&config.ledger.path.0.0) {
         Some(_) => by_daemon(config)?,
+        None if config.is_shared() => anyhow::bail!(
+            "the map is shared, and no daemon runs: start trytlsd, or disarm it on another MTA of the fleet"
+        ),
         None => match Book::open(&config.ledger.path.0.0, false, Pulse::new()) {
             Ok((book, remembered)) => directly(config, book, remembered)?,
             Err(Error::Locked { .. }) => by_daemon(config)?,
@@ -75,6 +73,12 @@ fn is_confirmed(config: &Config) -> anyhow::Result<bool> {
         complain("disarm takes all entries out; to say that you mean it, add --yes");
         return Ok(false);
     }
+    if config.is_shared() {
+        return ask_whether(
+            "This takes the entries of the whole fleet out of its directory, for all MTAs: TLS is then tried with those\n\
+             hosts again, and mail to one whose STARTTLS is still broken is stuck. Go on? [y/N] ",
+        );
+    }
     let file = &config.access.file.0.0;
     let ours = fs::read(file).map_or(0, |text| block::parse(&text).managed.len());
     let question = format!(
@@ -82,6 +86,10 @@ fn is_confirmed(config: &Config) -> anyhow::Result<bool> {
          and mail to one whose STARTTLS is still broken is stuck. Go on? [y/N] ",
         file.display()
     );
+    ask_whether(&question)
+}
+
+fn ask_whether(question: &str) -> anyhow::Result<bool> {
     io::stderr().lock().write_all(question.as_bytes())?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;

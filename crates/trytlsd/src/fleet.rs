@@ -54,7 +54,11 @@ impl Fleet {
             Row { relay: row.relay, mta: row.mta, says: row.says, seen, written }
         };
         let quorum = config.is_shared().then_some(config.fleet.quorum.0);
-        Ok(Self { at: clock::now(), quorum, rows: votes.into_iter().map(row).collect() })
+        let at = clock::now();
+        // The daemon may not have seen the directory for long.
+        let lives = |row: &Row| at.duration_since(row.written) <= config.fleet.vote_ttl.0;
+        let rows = votes.into_iter().map(row).filter(lives).collect();
+        Ok(Self { at, quorum, rows })
     }
 
     fn table(&self) -> Table<5> {

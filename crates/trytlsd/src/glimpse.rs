@@ -35,6 +35,18 @@ pub(crate) struct Glimpse {
     view: Option<View>,
 }
 
+/// The map of a fleet in its directory, or why it cannot be seen; none where the map is a file.
+pub(crate) fn look_at_directory(
+    config: &Config,
+    host: &Host,
+) -> Option<Result<directory::Look, String>> {
+    let look = |settings| Directory::new(settings).and_then(|mut directory| directory.look());
+    config.is_shared().then(|| match config.directory(&host.name(config)?) {
+        Some(settings) => look(settings).map_err(|error| error.to_string()),
+        None => Err("the config names no directory".to_owned()),
+    })
+}
+
 impl Glimpse {
     /// Looks at the ledger, the access file and sendmail's configuration, and has sendmail say its own names: all that
     /// the guards rest on.
@@ -59,14 +71,13 @@ impl Glimpse {
     fn beside_host(config: &Config, host: &Host) -> anyhow::Result<Self> {
         let mut glimpse = Self::of_ledger(config)?;
         let state = &mut glimpse.state;
-        if let Some(settings) = config.directory(&host.name(config)) {
-            let look = Directory::new(settings).and_then(|mut directory| directory.look());
+        if let Some(look) = look_at_directory(config, host) {
             let admins = match look {
                 Ok(look) => {
                     look.ours.iter().for_each(|entry| state.note_made(entry.since));
                     Answer::Known(look.admins)
                 }
-                Err(error) => Answer::Unknown(error.to_string().into()),
+                Err(why) => Answer::Unknown(why.into()),
             };
             state.set_admin(admins);
             return Ok(glimpse);

@@ -137,15 +137,18 @@ impl Host {
         }
     }
 
-    /// The name of this MTA in a fleet: as the config says, or sendmail (`$j`), or the cf, or the system.
-    pub(crate) fn name(&self, config: &Config) -> String {
+    /// The name of this MTA in a fleet: as the config says, or else sendmail (`$j`). No guess: under two names one MTA would
+    /// be two.
+    ///
+    /// # Errors
+    /// If sendmail does not say it.
+    pub(crate) fn name(&self, config: &Config) -> Result<String, String> {
         if !config.ldap.host.is_empty() {
-            return config.ldap.host.to_string();
+            return Ok(config.ldap.host.to_string());
         }
-        let asked = self.asked(config).and_then(|asked| asked.own_names().ok());
-        let own = asked.and_then(|own| own.j().map(str::to_owned));
-        let said = own.or_else(|| self.cf.as_ref().ok().and_then(|cf| cf.host_name.clone()));
-        said.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+        let asked = self.asked(config).ok_or("sendmail is not asked")?;
+        let own = asked.own_names()?;
+        own.j().map(str::to_owned).ok_or_else(|| "sendmail does not say its name".to_owned())
     }
 
     /// Whether sendmail asks the map that the config names: the file, or the directory of a fleet.

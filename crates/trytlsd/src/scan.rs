@@ -25,6 +25,7 @@ use crate::asking::Answers;
 use crate::beside::Beside;
 use crate::cli;
 use crate::clock;
+use crate::glimpse;
 use crate::host::Host;
 use crate::output::{Style, complain, print};
 use crate::progress::Progress;
@@ -91,14 +92,19 @@ pub(crate) fn run(args: &cli::Scan, config: &Config) -> anyhow::Result<u8> {
 }
 
 /// A heart for old logs. All decisions fall at their end, so how many there may be in an hour says nothing. Of this host
-/// only the access file is read, if it can be; the logs may be another one's.
+/// only the access file, or the directory of a fleet, is read, if it can be; the logs may be another one's.
 fn state(config: &Config) -> State {
     let mut rules = config.rules();
     rules.guards.max_per_hour = 0;
     // Nobody else is asked about an old log.
     rules.fleet = None;
     let mut state = State::new(rules);
-    if let Ok(text) = std::fs::read(&config.access.file.0.0) {
+    if let Some(look) = glimpse::look_at_directory(config, &Host::look(config)) {
+        state.set_admin(match look {
+            Ok(look) => Answer::Known(look.admins),
+            Err(why) => Answer::Unknown(why.into()),
+        });
+    } else if let Ok(text) = std::fs::read(&config.access.file.0.0) {
         let admins = block::parse(&text).admins;
         state.set_admin(match Beside::of(Host::look(config).beside()).read() {
             Ok(beside) => Answer::Known(beside.before(admins)),

@@ -12,13 +12,15 @@
 //!
 //! **What an attacker could try.** See the crate `directory`. Rows of relays that no log could name are passed over here.
 
+mod trouble;
+
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use access::managed::Managed;
 use access::remedy::Tagged;
-use directory::{Added, Directory, Error, Settings};
+use directory::{Added, Changed, Directory, Error, Settings};
 use maillog::relay::Relay;
 use policy::adoption::LineNews;
 use policy::fleet::{Says, Vote};
@@ -28,9 +30,10 @@ use tracing::{info, warn};
 
 use crate::clock;
 use crate::mapper::{Mapper, News, Order};
-use crate::output::Safe;
 use crate::proof::{Asked, Wanted};
 use crate::pulse::{Part, Pulse};
+
+use self::trouble::Trouble;
 
 /// What is over, or dead, is taken out by whoever sees it, when it has been so for so long: its own MTA does it sooner.
 const GRACE: Duration = Duration::from_secs(86_400);
@@ -38,7 +41,25 @@ const GRACE: Duration = Duration::from_secs(86_400);
 /// An end that is this much later than the one that stands there is written; less is two MTAs that decide at once.
 const LATER: i64 = 600;
 
-/// What one piece of work may take besides the directory: proofs.
+/// How long the heart passes over what it sees of a relay of which it has just changed something (policy::fleet), and a little.
+const SETTLED: Duration = Duration::from_secs(320);
+
+/// How often sendmail is asked whether it acts on an entry, if it says no.
+const TRIES: u32 = 3;
+
+/// How long in between.
+const LAG: Duration = Duration::from_secs(2);
+
+/// Statements that are passed on at most: as many as the heart takes.
+const MOST_VOTES: usize = 50_000;
+
+/// What is taken out for others in one look, at most.
+const MOST_REAPED: usize = 100;
+
+/// The longest name of an MTA, in bytes.
+const LONGEST_NAME: usize = 255;
+
+/// What one piece of work may take besides the directory: a proof.
 const BESIDES: Duration = Duration::from_secs(120);
 
 /// What the thread works with.
@@ -68,8 +89,9 @@ pub(crate) fn start(tools: Tools, news: Sender<News>, pulse: Pulse) -> anyhow::R
         longest,
         looks: 0,
         seen: None,
-        answers: false,
-        trouble: None,
+        was_armed: armed,
+        tell_again: None,
+        trouble: Trouble::default(),
         rest: 0,
         news,
         pulse,
@@ -91,10 +113,11 @@ struct Work {
     looks: u64,
     /// The map, as the heart was told of it last.
     seen: Option<directory::Look>,
-    /// Whether the last look succeeded.
-    answers: bool,
-    /// What went wrong last, so that it is said once.
-    trouble: Option<String>,
+    /// Whether it ever was armed: only then has it rows of its own.
+    was_armed: bool,
+    /// When the heart is to hear once more what the map is.
+    tell_again: Option<Instant>,
+    trouble: Trouble,
     /// Counts the changes of what is not ours.
     rest: u64,
     news: Sender<News>,
@@ -108,7 +131,10 @@ impl Work {
             self.pulse.step(Part::Mapper);
             match self.wait(orders, patience) {
                 Ok(first) => {
-                    let all: Vec<Order> = std::iter::once(first).chain(orders.try_iter()).collect();
+                    let mut all: Vec<Order> =
+                        std::iter::once(first).chain(orders.try_iter()).collect();
+                    // What is to be said can wait.
+                    all.sort_by_key(|order| matches!(order, Order::Vote(_) | Order::Unvote(_)));
                     all.into_iter().for_each(|order| self.carry_out(order));
                     // What was changed is seen soon.
                     patience = patience.min(Duration::from_secs(1));
@@ -137,15 +163,27 @@ impl Work {
     }
 
     fn carry_out(&mut self, order: Order) {
-        self.pulse.busy(Part::Mapper, self.longest.saturating_mul(4).saturating_add(BESIDES));
         match order {
-            Order::Armed(armed) => self.armed = armed,
+            Order::Armed(armed) => {
+                self.armed = armed;
+                self.was_armed |= armed;
+            }
             Order::Edit(edit, looks) => self.edit(edit, looks),
-            Order::Prove(wanted) => self.prove(wanted),
-            Order::Vote(vote) => self.vote(&vote),
+            Order::Prove(wanted) => self.prove(&wanted),
+            // A dry run beside an armed daemon has its name, and must not speak for it.
+            Order::Vote(_) | Order::Unvote(_) if !self.was_armed => {}
+            // What is not said now is worked out anew from the next look.
+            Order::Vote(_) | Order::Unvote(_) if self.trouble.away().is_some() => {}
+            Order::Vote(vote) => {
+                self.busy();
+                let says = said(&vote.says);
+                let done = self.directory.vote(vote.relay.as_str(), &says, vote.seen);
+                self.wrote(done.as_ref().err());
+            }
             Order::Unvote(relay) => {
+                self.busy();
                 let done = self.directory.withdraw(relay.as_str());
-                drop(self.done(done));
+                self.wrote(done.as_ref().err());
             }
             Order::TakeOut(relay, _) => {
                 let why = "the map is in a directory: take the entry out there";
@@ -157,43 +195,50 @@ impl Work {
         self.pulse.step(Part::Mapper);
     }
 
+    /// The next thing asked of the directory may take as long as it may.
+    fn busy(&self) {
+        self.pulse.busy(Part::Mapper, self.longest.saturating_mul(2));
+    }
+
     /// Looks, and says what others did and what they say. How long until the next look.
     fn look(&mut self) -> Duration {
-        self.pulse.busy(Part::Mapper, self.longest.saturating_mul(4));
-        let again = match self.look_once() {
-            Ok(()) => {
-                self.trouble = None;
-                if !std::mem::replace(&mut self.answers, true) {
-                    info!("the directory answers");
-                    self.tell(News::Trouble(None));
-                }
-                None
-            }
-            Err(error) => {
-                self.answers = false;
-                self.complain(&error);
-                error.again
-            }
-        };
+        let looked = self.look_at_map().and_then(|()| self.look_at_votes());
+        let news = self.trouble.looked(looked.as_ref().err());
+        self.tell_trouble(news);
+        let again = looked.err().and_then(|error| error.again);
         again.map_or(self.look_every, |again| again.min(self.look_every))
     }
 
-    fn look_once(&mut self) -> Result<(), Error> {
-        let same = self.seen.is_some() && self.directory.is_unchanged()?;
-        if !same {
-            let look = self.directory.look()?;
-            if self.seen.as_ref() != Some(&look) {
-                self.tell_look(look);
-            }
+    fn look_at_map(&mut self) -> Result<(), Error> {
+        self.busy();
+        // The heart passes over what it sees soon after a change of its own; a replica may lag behind.
+        let again = self.tell_again.is_some_and(|at| at <= Instant::now());
+        if !again && self.seen.is_some() && self.directory.is_unchanged()? {
+            return Ok(());
         }
+        self.busy();
+        let look = self.directory.look()?;
+        if again || self.seen.as_ref() != Some(&look) {
+            self.tell_again = self.tell_again.filter(|_| !again);
+            self.tell_look(look);
+        }
+        Ok(())
+    }
+
+    fn look_at_votes(&mut self) -> Result<(), Error> {
+        self.busy();
+        let votes = self.directory.votes()?;
+        let living = votes.living.into_iter().filter_map(heard).take(MOST_VOTES);
+        self.answer(Input::Votes(living.collect()));
         if self.armed {
             self.take_out_overdue();
+            let dead = votes.dead.get(..MOST_REAPED).unwrap_or(&votes.dead);
+            if !dead.is_empty() {
+                self.busy();
+                let done = self.directory.reap(dead, GRACE);
+                self.wrote(done.as_ref().err());
+            }
         }
-        let votes = self.directory.votes()?;
-        if self.armed && !votes.dead.is_empty() {
-            self.directory.reap(&votes.dead, GRACE)?;
-        }
-        self.answer(Input::Votes(votes.living.into_iter().filter_map(heard).collect()));
         Ok(())
     }
 
@@ -218,10 +263,16 @@ impl Work {
     /// What nobody has taken out though its time is over; one that fails is tried again with the next look.
     fn take_out_overdue(&mut self) {
         let overdue = self.seen.iter().flat_map(|look| look.overdue(clock::now(), GRACE));
-        for entry in overdue.cloned().collect::<Vec<_>>() {
-            match self.directory.remove(&entry.tagged()) {
-                Ok(_) => info!(entry = entry.line(), "taken out: its time has long been over"),
-                Err(error) => return self.complain(&error),
+        for entry in overdue.take(MOST_REAPED).cloned().collect::<Vec<_>>() {
+            self.busy();
+            let done = self.directory.remove(&entry.tagged());
+            self.wrote(done.as_ref().err());
+            match done {
+                Ok(Changed::Done) => {
+                    info!(entry = entry.line(), "taken out: its time has long been over");
+                }
+                Ok(Changed::Missing | Changed::NotOurs(_)) => {}
+                Err(_) => return,
             }
         }
     }
@@ -229,72 +280,112 @@ impl Work {
     fn edit(&mut self, edit: Edit, looks: u64) {
         let Edit { relay, add, remove } = edit;
         if !remove.is_empty() {
-            let done = remove.iter().try_for_each(|key| self.directory.remove(key).map(drop));
-            let state = match self.done(done) {
+            let state = match self.remove(&remove) {
                 Ok(()) => MapState::Removed(relay.clone(), remove),
                 Err(why) => MapState::Failed(relay.clone(), remove, why),
             };
             self.answer(Input::Map(state));
         }
-        if looks < self.looks && !add.is_empty() {
-            // Decided before the heart heard what the map is now.
-            let keys = add.iter().map(Managed::tagged).collect();
-            return self.answer(Input::Map(MapState::Overtaken(relay, keys)));
+        if add.is_empty() {
+            return;
         }
-        for entry in add {
-            let state = self.add(&relay, &entry);
+        let keys = || add.iter().map(Managed::tagged).collect();
+        // What the admin wrote meanwhile may speak against it.
+        if let Err(why) = self.look_before() {
+            return self.answer(Input::Map(MapState::Failed(relay, keys(), why)));
+        }
+        if looks < self.looks {
+            return self.answer(Input::Map(MapState::Overtaken(relay, keys())));
+        }
+        for entry in &add {
+            let state = self.add(&relay, entry);
             self.answer(Input::Map(state));
         }
+        self.tell_again = Some(Instant::now() + SETTLED);
+    }
+
+    fn look_before(&mut self) -> Result<(), Box<str>> {
+        if let Some(why) = self.trouble.away() {
+            return Err(why.into());
+        }
+        let looked = self.look_at_map();
+        let news = self.trouble.looked(looked.as_ref().err());
+        self.tell_trouble(news);
+        looked.map_err(|error| error.to_string().into())
+    }
+
+    fn remove(&mut self, keys: &[Tagged]) -> Result<(), Box<str>> {
+        for key in keys {
+            if let Some(why) = self.trouble.away() {
+                return Err(why.into());
+            }
+            self.busy();
+            let done = self.directory.remove(key);
+            self.wrote(done.as_ref().err());
+            done.map_err(|error| error.to_string())?;
+        }
+        self.tell_again = Some(Instant::now() + SETTLED);
+        Ok(())
     }
 
     fn add(&mut self, relay: &Relay<'static>, entry: &Managed) -> MapState {
-        let keys: Vec<Tagged> = vec![entry.tagged()];
-        let added = self.directory.add(entry).and_then(|added| match added {
-            Added::Already(there) if is_later(entry, &there) => {
-                self.directory.renew(entry).map(|_| Added::Written)
+        let (relay, keys) = (relay.clone(), vec![entry.tagged()]);
+        self.busy();
+        let added = self.directory.add(entry);
+        let done = match &added {
+            Ok(Added::Already(there)) if is_later(entry, there) => {
+                self.busy();
+                match self.directory.renew(entry) {
+                    Ok(Changed::Done) => Ok(MapState::Written(relay.clone(), keys.clone())),
+                    // Somebody took it out, or made it his, just now.
+                    Ok(Changed::Missing) => Ok(MapState::Overtaken(relay.clone(), keys.clone())),
+                    Ok(Changed::NotOurs(line)) => {
+                        Ok(MapState::Contradicted(relay.clone(), keys.clone(), line))
+                    }
+                    Err(error) => Err(error),
+                }
             }
-            added => Ok(added),
-        });
-        match added {
-            Ok(Added::Written | Added::Already(_)) => MapState::Written(relay.clone(), keys),
-            Ok(Added::Contradicted(line)) => MapState::Contradicted(relay.clone(), keys, line),
-            Err(error) => {
-                self.complain(&error);
-                MapState::Failed(relay.clone(), keys, error.to_string().into())
+            Ok(Added::Written | Added::Already(_)) => {
+                Ok(MapState::Written(relay.clone(), keys.clone()))
             }
-        }
-    }
-
-    /// Says it; if that fails the next look shows that it is not there.
-    fn vote(&mut self, vote: &Vote) {
-        let done = self.directory.vote(vote.relay.as_str(), &said(&vote.says), vote.seen);
-        drop(self.done(done));
-    }
-
-    fn prove(&self, wanted: Wanted) {
-        let proofs = match &self.asked {
-            Some(asked) => asked.prove(vec![wanted]),
-            None => vec![(wanted.0, Proof::ReadBack)],
+            Ok(Added::Contradicted(line)) => {
+                Ok(MapState::Contradicted(relay.clone(), keys.clone(), line.clone()))
+            }
+            Err(error) => Err(error.clone()),
         };
-        for (relay, proof) in proofs {
-            self.answer(Input::Proof(relay, proof));
+        self.wrote(done.as_ref().err());
+        done.unwrap_or_else(|error| MapState::Failed(relay, keys, error.to_string().into()))
+    }
+
+    /// A replica that sendmail asks may lag behind what was just written: a refusal is asked for again.
+    fn prove(&self, wanted: &Wanted) {
+        let mut tries = TRIES;
+        loop {
+            self.pulse.busy(Part::Mapper, BESIDES);
+            let proofs = match &self.asked {
+                Some(asked) => asked.prove(vec![wanted.clone()]),
+                None => vec![(wanted.0.clone(), Proof::ReadBack)],
+            };
+            tries -= 1;
+            let refuted = proofs.iter().any(|(_, proof)| matches!(proof, Proof::Refuted(_)));
+            if tries == 0 || !refuted {
+                for (relay, proof) in proofs {
+                    self.answer(Input::Proof(relay, proof));
+                }
+                return;
+            }
+            thread::sleep(LAG);
         }
     }
 
-    fn done(&mut self, done: Result<(), Error>) -> Result<(), Box<str>> {
-        done.map_err(|error| {
-            self.complain(&error);
-            error.to_string().into()
-        })
+    fn wrote(&mut self, error: Option<&Error>) {
+        let news = self.trouble.wrote(error);
+        self.tell_trouble(news);
     }
 
-    /// Says what went wrong, unless it is what was said last.
-    fn complain(&mut self, error: &Error) {
-        let words = error.to_string();
-        if self.trouble.as_ref() != Some(&words) {
-            warn!("{}; it is tried again", Safe(&words));
-            self.tell(News::Trouble(Some(words.clone())));
-            self.trouble = Some(words);
+    fn tell_trouble(&self, news: Option<Option<String>>) {
+        if let Some(trouble) = news {
+            self.tell(News::Trouble(trouble));
         }
     }
 
@@ -318,10 +409,12 @@ fn is_later(entry: &Managed, there: &Managed) -> bool {
     }
 }
 
-/// What an MTA says, as the heart knows it; none of a relay that no log could name.
+/// What an MTA says, as the heart knows it; none of a relay that no log could name, or of an MTA without a plain name.
 fn heard(vote: directory::Vote) -> Option<Vote> {
     let directory::Vote { mta, relay, says, seen, age } = vote;
-    let relay = Relay::parse(relay.as_bytes())?.into_owned();
+    let named =
+        (1..=LONGEST_NAME).contains(&mta.len()) && mta.bytes().all(|b| b.is_ascii_graphic());
+    let relay = Relay::parse(relay.as_bytes()).filter(|_| named)?.into_owned();
     let says = match says {
         directory::Says::Broken { keys } => Says::Broken { keys },
         directory::Says::Works => Says::Works,

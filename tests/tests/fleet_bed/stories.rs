@@ -116,8 +116,13 @@ fn a_fault_of_one_mta_alone_turns_nothing_off() {
         wait::until(SOON, words, || listed().contains(words).then_some(()))
             .unwrap_or_else(|error| panic!("{error:#}\n{}", listed()));
     }
+    // A dry run beside the armed daemon has its name, and takes nothing of what it says away.
+    let mut dry = Trytlsd::start(fleet.mta(1), &["run", "--dry-run"]).unwrap();
+    dry.wait_says(SOON, "the directory answers").unwrap();
     // Much longer than an agreement takes.
     std::thread::sleep(Duration::from_secs(15));
+    assert_eq!(says("mta1", "says=broken"), Some(()), "{:#?}", fleet.votes());
+    dry.stop().unwrap();
     assert_eq!(fleet.entries().unwrap(), Vec::<String>::new());
 
     fleet.mend_openssl(1).unwrap();

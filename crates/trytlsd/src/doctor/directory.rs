@@ -23,7 +23,13 @@ pub(super) fn access_map(config: &Config, cf: &Cf) -> Said {
 
 /// Whether the directory answers, shows us the map, and holds nothing that sendmail cannot find.
 pub(super) fn answers(config: &Config, host: &Host) -> Vec<Said> {
-    let name = host.name(config);
+    let name = match host.name(config) {
+        Ok(name) => name,
+        Err(why) => {
+            let text = format!("the name of this MTA is not known: {why}");
+            return vec![wrong(text).mend("in the config: [ldap] host = \"mta1.example.org\"")];
+        }
+    };
     let Some(settings) = config.directory(&name) else { return Vec::new() };
     let containers = settings.containers();
     let look = Directory::new(settings).and_then(|mut directory| directory.look());
