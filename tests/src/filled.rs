@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
-use ledger::{Batch, Happening, RelayChange, Success};
+use ledger::{Batch, Happening, RelayChange, Success, VoteRow};
 use serde_json::json;
 
 /// Happenings of one commit.
@@ -61,6 +61,14 @@ pub fn add(
     let mut batch = Batch::new(now);
     (batch.relays, batch.history) = (relays, history);
     ledger.commit(batch).wait()?;
+    ledger.close().wait()?;
+    Ok(())
+}
+
+/// What the MTAs of a fleet say, as the daemon keeps it, into a ledger that no daemon has open.
+pub fn votes(path: &Path, now: Timestamp, votes: Vec<VoteRow>) -> Result<()> {
+    let (ledger, _) = ledger::open(path, now)?;
+    ledger.commit(Batch { votes: Some(votes), ..Batch::new(now) }).wait()?;
     ledger.close().wait()?;
     Ok(())
 }

@@ -206,6 +206,11 @@ impl Slapd {
         self.tool("ldapadd", &[], ldif).map(drop)
     }
 
+    /// The directory's root changes it.
+    pub fn ldapmodify(&self, ldif: &str) -> Result<()> {
+        self.tool("ldapmodify", &[], ldif).map(drop)
+    }
+
     /// What is there, as LDIF without folded lines; `attributes` of it, or all but those of the server's own.
     pub fn ldapsearch(&self, base: &str, filter: &str, attributes: &[&str]) -> Result<String> {
         let mut arguments = vec!["-LLL", "-o", "ldif-wrap=no", "-b", base, filter];

@@ -168,6 +168,16 @@ impl<'bed> Trytlsd<'bed> {
         found.with_context(|| self.stderr())
     }
 
+    /// Wait until it knows of so many relays whose mail is stuck: a line in the log need not have been read yet.
+    pub fn wait_stuck(&self, limit: Duration, relays: u64) -> Result<()> {
+        let known = || {
+            let said = output(self.bed, &["status", "--json"]).ok()?;
+            let status: Value = serde_json::from_slice(&said.stdout).ok()?;
+            (status["stuck"]["relays"].as_u64()? >= relays).then_some(())
+        };
+        wait::until(limit, "what is stuck", known).with_context(|| self.stderr())
+    }
+
     /// Send a signal by its name, as "TERM" or "HUP".
     pub fn signal(&self, name: &str) -> Result<()> {
         self.bed.sh(&format!("kill -s {name} \"$(cat {})\"", self.pid_file)).map(drop)

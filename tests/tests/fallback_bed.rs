@@ -77,7 +77,7 @@ fn an_entry_that_heals_by_itself() {
         bed.wait_line(SOON, &[&id, "stat=Deferred: 454 4.7.0 TLS handshake failed."]).unwrap();
     }
     // The log is looked at each second; what is read after the clock was set would count from then on.
-    std::thread::sleep(Duration::from_secs(3));
+    trytlsd.wait_stuck(SOON, 2).unwrap();
     for (probe, minutes) in [(1, 2), (2, 2), (3, 3)] {
         assert_eq!(entries(&bed), [""; 0], "{}", trytlsd.stderr());
         clock.advance(minutes).unwrap();

@@ -64,6 +64,8 @@ fn an_entry_comes_and_goes_by_itself() {
 
     // One attempt of the queue's, and three probes over six minutes.
     stuck(&bed);
+    // Before the clock is set on: a failure that is read later would be one of later.
+    trytlsd.wait_stuck(SOON, 2).unwrap();
     for (probe, minutes) in [(1, 2), (2, 2), (3, 3)] {
         assert_eq!(entries(&bed), 0, "{}", trytlsd.stderr());
         clock.advance(minutes).unwrap();

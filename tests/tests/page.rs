@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
-use ledger::Happening;
+use ledger::{Happening, VoteRow};
 use tests::chromium::{Chromium, Scheme};
 use tests::filled;
 use tests::http::{ask, get};
@@ -274,6 +274,46 @@ fn a_usual_day_in_a_browser() {
     let seen = chromium.load(&url).unwrap();
     assert!(seen.dom.contains("needs a person"), "{}", seen.dom);
     chromium.picture(&url, "usual-1280-light", (1280, 1330), Scheme::Light).unwrap();
+    running.stop().unwrap();
+}
+
+/// Who says what in a fleet; the directory need not be there for it. Names there are foreign text.
+#[test]
+fn a_fleet_in_a_browser() {
+    let Some(chromium) = Chromium::or_skip("a_fleet_in_a_browser") else { return };
+    let rig = rig();
+    rig.drop_in(
+        "fleet.toml",
+        "[access]\ntarget = \"ldap\"\n[ldap]\nurls = [\"ldaps://127.0.0.1:1\"]\nbase = \"dc=example,dc=org\"\n\
+         bind_dn = \"cn=mta1\"\npassword_file = \"/nowhere\"\ncluster = \"mx\"\nhost = \"mta1.example.org\"\n",
+    )
+    .unwrap();
+    let second = now().as_second();
+    let vote = |mta: &str, says: &str| VoteRow {
+        relay: "mx.example.net".to_owned(),
+        mta: mta.to_owned(),
+        says: says.to_owned(),
+        seen: second - 90,
+        written: second - 60,
+    };
+    let votes = vec![
+        vote("mta1.example.org", "broken, needs Try_TLS:mx.example.net"),
+        vote("mta2.example.org", "TLS works with it"),
+        vote("<b>mta3\u{202e}", "broken, needs Try_TLS:192.0.2.1"),
+    ];
+    filled::votes(&rig.path("ledger.db"), now(), votes).unwrap();
+    let (running, address) = run(&rig);
+    let url = format!("http://{address}/");
+    let seen = chromium.load(&url).unwrap();
+    assert_eq!(seen.console, Vec::<String>::new());
+    let dom = seen.dom.replace("<wbr>", "");
+    for words in
+        ["The fleet <small>3</small>", "2 MTAs need it", "mta2.example.org", "TLS works with it"]
+    {
+        assert!(dom.contains(words), "{words}: {dom}");
+    }
+    assert!(dom.contains("&lt;b&gt;mta3\\u{202e}") && !dom.contains("<b>mta3"), "{dom}");
+    chromium.picture(&url, "fleet-1280-light", (1280, 1200), Scheme::Light).unwrap();
     running.stop().unwrap();
 }
 

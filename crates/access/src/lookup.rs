@@ -106,14 +106,14 @@ impl Entries {
         Self::parse_where(text, |_| true)
     }
 
-    /// The entries of a map that has no text, as lines that makemap would make it from; they are numbered as they come. A
-    /// key that comes twice counts once.
+    /// The entries of a map that has no text, as lines that makemap would make it from; none has a number (it is 0). A key
+    /// that comes twice counts once.
     pub fn of<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         let mut by_key = HashMap::new();
-        for (at, (key, value)) in pairs.into_iter().enumerate() {
+        for (key, value) in pairs {
             if matters(key) {
                 let raw = [key, b"\t", value].concat().into();
-                let entry = Entry { line_no: at + 1, value: value.into(), raw };
+                let entry = Entry { line_no: 0, value: value.into(), raw };
                 by_key.entry(key.to_ascii_lowercase().into()).or_insert(entry);
             }
         }
@@ -196,7 +196,7 @@ impl Entries {
             .by_key
             .iter()
             .filter(|(key, entry)| of_tag(key) && meaning(&entry.value) != Meaning::Miss)
-            .min_by_key(|(_, entry)| entry.line_no)?;
+            .min_by(|(a, x), (b, y)| (x.line_no, a).cmp(&(y.line_no, b)))?;
         let Entry { line_no, value, raw } = entry;
         Some(Hit { line_no: *line_no, key, value, raw, step: Step::Name })
     }
@@ -437,7 +437,7 @@ mod tests {
         let pairs = [("From:x", "y"), ("Try_TLS:A b", "NO"), ("Try_TLS:A.Example", "YES")];
         let entries = Entries::of(pairs.map(|(key, value)| (key.as_bytes(), value.as_bytes())));
         let hit = lookup(&entries, Tag::TryTls, "mx.a.example", None).unwrap();
-        assert_eq!((hit.line_no, hit.step, hit.value), (3, Step::Parent, &b"YES"[..]));
+        assert_eq!((hit.line_no, hit.step, hit.value), (0, Step::Parent, &b"YES"[..]));
         assert_eq!(hit.raw, b"Try_TLS:A.Example\tYES");
         assert!(entries.contains(b"try_tls:a b") && !entries.contains(b"from:x"));
     }

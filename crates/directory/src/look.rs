@@ -17,7 +17,7 @@ use crate::settings::Settings;
 pub struct Look {
     /// Our entries; also those that a conflict makes void. One for each tag and key, in the order of their keys.
     pub ours: Vec<Managed>,
-    /// The admin's, as far as sendmail finds them and they matter to TLS. Line numbers have no meaning: they count keys.
+    /// The admin's, as far as sendmail finds them and they matter to TLS. They have no line numbers.
     pub admins: Entries,
     /// Keys that sendmail does not find, though there are objects with them.
     pub conflicts: Vec<Conflict>,

@@ -225,10 +225,10 @@ pub enum Hold {
     MapFailed(Box<str>),
 }
 
-/// A line of the access file, quoted. Foreign text, of bounded length.
+/// A line of the access file, or an entry of a directory, quoted. Foreign text, of bounded length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its number, from 1.
+    /// Its number, from 1; 0 in a directory.
     pub number: usize,
     /// Its text.
     pub text: Box<str>,
@@ -236,7 +236,10 @@ pub struct Line {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {} of the access file says {:?}", self.number, self.text)
+        match self {
+            Self { number: 0, text } => write!(f, "an entry in the directory says {text:?}"),
+            Self { number, text } => write!(f, "line {number} of the access file says {text:?}"),
+        }
     }
 }
 

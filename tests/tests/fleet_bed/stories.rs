@@ -166,3 +166,51 @@ fn a_directory_server_is_killed_in_the_middle() {
     fleet.send("peer").unwrap();
     fleet.wait_accepted(SOON, "peer", Channel::Tls, 1).unwrap();
 }
+
+/// What the admin requires in the directory holds everywhere, an entry of his counts as in a file, and an operator's word on one
+/// MTA sticks on all.
+#[test]
+fn the_admin_and_an_operator_are_heard_everywhere() {
+    let name = "the_admin_and_an_operator_are_heard_everywhere";
+    let Some(fleet) = fleet(name, Mode::Garbage) else { return };
+    fleet
+        .admin_writes(&format!("sendmailMTACluster: {CLUSTER}"), "TLS_Srv:peer.mx.test", "ENCR:112")
+        .unwrap();
+    let mut daemons = all(&fleet);
+    fleet.send("peer").unwrap();
+    for daemon in &mut daemons {
+        daemon.wait_says(SOON, "held relay=peer.mx.test").unwrap();
+        let why = "an entry in the directory says \"tls_srv:peer.mx.test\\tENCR:112\"";
+        assert!(daemon.stderr().contains(why), "{}", daemon.stderr());
+    }
+    let shown = |number: usize, args: &[&str]| {
+        let output = tests::trytlsd::output(fleet.mta(number), args).unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let doctor = shown(1, &["doctor", "--no-dns"]);
+    for words in ["the access map is in LDAP", "the directory answers to mta1.example.org"] {
+        assert!(doctor.contains(words), "{words}: {doctor}");
+    }
+    assert!(!doctor.contains("makemap is"), "nothing of a file: {doctor}");
+    assert_eq!(fleet.entries().unwrap(), Vec::<String>::new());
+
+    // He changes his mind.
+    let dn = format!("dn: cn=TLS_Srv:peer.mx.test of {CLUSTER},{BASE}\nchangetype: delete\n\n");
+    fleet.server(1).ldapmodify(&dn).unwrap();
+    wait_entries(&fleet, &[ENTRY], &daemons);
+
+    let lifted = shown(2, &["lift", "peer.mx.test"]);
+    wait_entries(&fleet, &[], &daemons);
+    let says = || {
+        let votes = fleet.votes().ok()?;
+        votes
+            .iter()
+            .any(|vote| vote.starts_with("mta2") && vote.contains("says=lifted"))
+            .then_some(())
+    };
+    wait::until(SOON, "the operator's word", says)
+        .unwrap_or_else(|error| panic!("{error:#}\n{lifted}\n{:#?}", fleet.votes()));
+    fleet.send("peer").unwrap();
+    std::thread::sleep(Duration::from_secs(10));
+    assert_eq!(fleet.entries().unwrap(), Vec::<String>::new());
+}
