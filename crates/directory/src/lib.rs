@@ -49,7 +49,9 @@ pub use self::error::{Error, Kind};
 pub use self::look::{Conflict, Look};
 pub use self::server::{Invalid, Server, Tls};
 pub use self::settings::{Bind, Settings};
-pub use self::vote::{Says, Vote};
+pub use self::vote::Vote;
+/// What an MTA says: the heart's own words, as `facts` answers its questions.
+pub use policy::fleet::Says;
 
 use self::clock::Clock;
 use self::link::Link;

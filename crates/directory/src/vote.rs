@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use access::remedy::Tagged;
+use policy::fleet::Says;
 
 /// Entries of one statement at most; as many as a relay may have.
 const MAX_KEYS: usize = 64;
@@ -27,30 +28,6 @@ pub struct Vote {
     pub seen: u32,
     /// How long ago the row was written, in seconds, by the server's clock. Of no meaning in one that is to be written.
     pub age: u32,
-}
-
-/// What is said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Says {
-    /// Its STARTTLS is broken.
-    Broken {
-        /// The entries that are needed.
-        keys: Vec<Tagged>,
-    },
-    /// TLS works with it.
-    Works,
-    /// Mail to it must not go in clear.
-    Forbids,
-    /// These entries are needed no more.
-    Mended {
-        /// Which.
-        keys: Vec<Tagged>,
-    },
-    /// An operator wants no entry for it.
-    Lifted {
-        /// Until when, in seconds since 1970.
-        until: u32,
-    },
 }
 
 /// A statement with its term.

@@ -123,6 +123,11 @@ pub enum Error {
 }
 
 impl Cf {
+    /// The first part of the access map that is in a directory.
+    pub fn access_in_ldap(&self) -> Option<&MapLine> {
+        self.access.as_ref()?.leaves().into_iter().find(|line| line.class == "ldap")
+    }
+
     /// Reads the file.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli;
 use crate::clock;
-use crate::control::client::{Reached, get_json};
+use crate::control::client::known;
 use crate::html::minute;
 use crate::output::{Style, complain, print};
 use crate::table::{Cell, Table, width_of_stdout};
@@ -43,11 +43,15 @@ impl Fleet {
     /// # Errors
     /// If there is one and it cannot be read.
     pub(crate) fn look(config: &Config) -> Result<Self, Error> {
-        let votes = match View::open(&config.ledger.path.0.0) {
-            Ok(view) => view.votes()?,
-            Err(Error::Missing { .. }) => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        match View::open(&config.ledger.path.0.0) {
+            Ok(view) => Ok(Self::of(config, view.votes()?)),
+            Err(Error::Missing { .. }) => Ok(Self::of(config, Vec::new())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// By what the ledger has.
+    pub(crate) fn of(config: &Config, votes: Vec<VoteRow>) -> Self {
         let second = |second| Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH);
         let row = |row: VoteRow| {
             let (seen, written) = (second(row.seen), second(row.written));
@@ -58,7 +62,7 @@ impl Fleet {
         // The daemon may not have seen the directory for long.
         let lives = |row: &Row| at.duration_since(row.written) <= config.fleet.vote_ttl.0;
         let rows = votes.into_iter().map(row).filter(lives).collect();
-        Ok(Self { at, quorum, rows })
+        Self { at, quorum, rows }
     }
 
     fn table(&self) -> Table<5> {
@@ -79,14 +83,9 @@ impl Fleet {
 
 /// Runs the command.
 pub(crate) fn run(args: &cli::Common, config: &Config) -> anyhow::Result<u8> {
-    let fleet: Fleet = match get_json(config, "/v1/fleet")? {
+    let fleet = match known(config, "/v1/fleet", || Ok(Fleet::look(config)?))? {
         Ok(fleet) => fleet,
-        Err(Reached::Refused(refused)) => return refused.tell(),
-        Err(Reached::Nobody(why)) => {
-            complain(format!("{why}; this is what the ledger says"));
-            Fleet::look(config)?
-        }
-        Err(Reached::Answer(_)) => return Ok(0),
+        Err(status) => return Ok(status),
     };
     if args.json {
         print(serde_json::to_string(&fleet)? + "\n")?;

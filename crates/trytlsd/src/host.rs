@@ -156,8 +156,7 @@ impl Host {
         if !config.is_shared() {
             return self.line.is_some();
         }
-        let access = self.cf.as_ref().ok().and_then(|cf| cf.access.as_ref());
-        access.is_some_and(|access| access.leaves().iter().any(|leaf| leaf.class == "ldap"))
+        self.cf.as_ref().is_ok_and(|cf| cf.access_in_ldap().is_some())
     }
 
     /// The sendmail to be asked for proofs; none where it would answer for another map.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli;
 use crate::clock;
-use crate::control::client::{Reached, get_json};
+use crate::control::client::known;
 use crate::output::{Style, complain, print};
 use crate::overview::Overview;
 use crate::table::{Cell, Table, Tone, width_of_stdout};
@@ -167,14 +167,9 @@ pub(crate) fn look(config: &Config) -> anyhow::Result<List> {
 
 /// Runs the command.
 pub(crate) fn run(args: &cli::Common, config: &Config) -> anyhow::Result<u8> {
-    let list: List = match get_json(config, "/v1/entries")? {
+    let list = match known(config, "/v1/entries", || look(config))? {
         Ok(list) => list,
-        Err(Reached::Refused(refused)) => return refused.tell(),
-        Err(Reached::Nobody(why)) => {
-            complain(format!("{why}; this is what the ledger says"));
-            look(config)?
-        }
-        Err(Reached::Answer(_)) => return Ok(0),
+        Err(status) => return Ok(status),
     };
     if args.json {
         print(serde_json::to_string(&list)? + "\n")?;

@@ -174,7 +174,7 @@ impl Work {
         loop {
             self.tell_trouble();
             self.pulse.step(Part::Mapper);
-            let order = self.wait(orders, patience);
+            let order = wait(orders, &self.pulse, patience);
             self.pulse.busy(Part::Mapper, self.longest);
             match order {
                 Ok(first) => {
@@ -185,23 +185,6 @@ impl Work {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             patience = if self.keeper.is_unsettled() { SOON } else { self.look_every };
-        }
-    }
-
-    /// Waits for an order, with a step now and then that shows that this thread does.
-    fn wait(
-        &self,
-        orders: &Receiver<Order>,
-        patience: Duration,
-    ) -> Result<Order, RecvTimeoutError> {
-        let began = Instant::now();
-        loop {
-            let left = patience.saturating_sub(began.elapsed());
-            let step = self.pulse.rest().map_or(left, |rest| rest.min(left));
-            match orders.recv_timeout(step) {
-                Err(RecvTimeoutError::Timeout) if step < left => self.pulse.step(Part::Mapper),
-                ended => return ended,
-            }
         }
     }
 
@@ -365,6 +348,23 @@ impl Work {
     fn tell(&self, news: News) {
         if self.news.blocking_send(news).is_err() {
             info!("ended before the answer was taken");
+        }
+    }
+}
+
+/// Waits for an order, with a step now and then that shows that this thread does.
+pub(crate) fn wait(
+    orders: &Receiver<Order>,
+    pulse: &Pulse,
+    patience: Duration,
+) -> Result<Order, RecvTimeoutError> {
+    let began = Instant::now();
+    loop {
+        let left = patience.saturating_sub(began.elapsed());
+        let step = pulse.rest().map_or(left, |rest| rest.min(left));
+        match orders.recv_timeout(step) {
+            Err(RecvTimeoutError::Timeout) if step < left => pulse.step(Part::Mapper),
+            ended => return ended,
         }
     }
 }

@@ -23,13 +23,13 @@ use access::remedy::Tagged;
 use directory::{Added, Changed, Directory, Error, Settings};
 use maillog::relay::Relay;
 use policy::adoption::LineNews;
-use policy::fleet::{Says, Vote};
+use policy::fleet::Vote;
 use policy::input::{Edit, Input, Look, MapState, Proof};
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
 use crate::clock;
-use crate::mapper::{Mapper, News, Order};
+use crate::mapper::{Mapper, News, Order, wait};
 use crate::proof::{Asked, Wanted};
 use crate::pulse::{Part, Pulse};
 
@@ -129,7 +129,7 @@ impl Work {
         let mut patience = self.look();
         loop {
             self.pulse.step(Part::Mapper);
-            match self.wait(orders, patience) {
+            match wait(orders, &self.pulse, patience) {
                 Ok(first) => {
                     let mut all: Vec<Order> =
                         std::iter::once(first).chain(orders.try_iter()).collect();
@@ -141,23 +141,6 @@ impl Work {
                 }
                 Err(RecvTimeoutError::Timeout) => patience = self.look(),
                 Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
-    }
-
-    /// Waits for an order, with a step now and then that shows that this thread does.
-    fn wait(
-        &self,
-        orders: &Receiver<Order>,
-        patience: Duration,
-    ) -> Result<Order, RecvTimeoutError> {
-        let began = Instant::now();
-        loop {
-            let left = patience.saturating_sub(began.elapsed());
-            let step = self.pulse.rest().map_or(left, |rest| rest.min(left));
-            match orders.recv_timeout(step) {
-                Err(RecvTimeoutError::Timeout) if step < left => self.pulse.step(Part::Mapper),
-                ended => return ended,
             }
         }
     }
@@ -176,8 +159,7 @@ impl Work {
             Order::Vote(_) | Order::Unvote(_) if self.trouble.away().is_some() => {}
             Order::Vote(vote) => {
                 self.busy();
-                let says = said(&vote.says);
-                let done = self.directory.vote(vote.relay.as_str(), &says, vote.seen);
+                let done = self.directory.vote(vote.relay.as_str(), &vote.says, vote.seen);
                 self.wrote(done.as_ref().err());
             }
             Order::Unvote(relay) => {
@@ -329,32 +311,29 @@ impl Work {
     }
 
     fn add(&mut self, relay: &Relay<'static>, entry: &Managed) -> MapState {
-        let (relay, keys) = (relay.clone(), vec![entry.tagged()]);
+        let added = self.try_to_add(relay.clone(), entry);
+        self.wrote(added.as_ref().err());
+        added.unwrap_or_else(|error| {
+            MapState::Failed(relay.clone(), vec![entry.tagged()], error.to_string().into())
+        })
+    }
+
+    /// Adds it, or has one of ours that is there stand for longer.
+    fn try_to_add(&mut self, relay: Relay<'static>, entry: &Managed) -> Result<MapState, Error> {
+        let keys = vec![entry.tagged()];
         self.busy();
-        let added = self.directory.add(entry);
-        let done = match &added {
-            Ok(Added::Already(there)) if is_later(entry, there) => {
-                self.busy();
-                match self.directory.renew(entry) {
-                    Ok(Changed::Done) => Ok(MapState::Written(relay.clone(), keys.clone())),
-                    // Somebody took it out, or made it his, just now.
-                    Ok(Changed::Missing) => Ok(MapState::Overtaken(relay.clone(), keys.clone())),
-                    Ok(Changed::NotOurs(line)) => {
-                        Ok(MapState::Contradicted(relay.clone(), keys.clone(), line))
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-            Ok(Added::Written | Added::Already(_)) => {
-                Ok(MapState::Written(relay.clone(), keys.clone()))
-            }
-            Ok(Added::Contradicted(line)) => {
-                Ok(MapState::Contradicted(relay.clone(), keys.clone(), line.clone()))
-            }
-            Err(error) => Err(error.clone()),
-        };
-        self.wrote(done.as_ref().err());
-        done.unwrap_or_else(|error| MapState::Failed(relay, keys, error.to_string().into()))
+        match self.directory.add(entry)? {
+            Added::Already(there) if is_later(entry, &there) => {}
+            Added::Written | Added::Already(_) => return Ok(MapState::Written(relay, keys)),
+            Added::Contradicted(line) => return Ok(MapState::Contradicted(relay, keys, line)),
+        }
+        self.busy();
+        Ok(match self.directory.renew(entry)? {
+            Changed::Done => MapState::Written(relay, keys),
+            // Somebody took it out, or made it his, just now.
+            Changed::Missing => MapState::Overtaken(relay, keys),
+            Changed::NotOurs(line) => MapState::Contradicted(relay, keys, line),
+        })
     }
 
     /// A replica that sendmail asks may lag behind what was just written: a refusal is asked for again.
@@ -415,23 +394,5 @@ fn heard(vote: directory::Vote) -> Option<Vote> {
     let named =
         (1..=LONGEST_NAME).contains(&mta.len()) && mta.bytes().all(|b| b.is_ascii_graphic());
     let relay = Relay::parse(relay.as_bytes()).filter(|_| named)?.into_owned();
-    let says = match says {
-        directory::Says::Broken { keys } => Says::Broken { keys },
-        directory::Says::Works => Says::Works,
-        directory::Says::Forbids => Says::Forbids,
-        directory::Says::Mended { keys } => Says::Mended { keys },
-        directory::Says::Lifted { until } => Says::Lifted { until },
-    };
     Some(Vote { mta, relay, says, seen, age })
-}
-
-/// What the heart says, as the directory knows it.
-fn said(says: &Says) -> directory::Says {
-    match says {
-        Says::Broken { keys } => directory::Says::Broken { keys: keys.clone() },
-        Says::Works => directory::Says::Works,
-        Says::Forbids => directory::Says::Forbids,
-        Says::Mended { keys } => directory::Says::Mended { keys: keys.clone() },
-        Says::Lifted { until } => directory::Says::Lifted { until: *until },
-    }
 }

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::cli;
 use crate::clock;
 use crate::control::Vitals;
-use crate::control::client::{Reached, get_json};
+use crate::control::client::known;
 use crate::explained::Halted;
 use crate::notice;
-use crate::output::{Safe, Style, complain, print};
+use crate::output::{Safe, Style, print};
 use crate::overview::Overview;
 
 /// What is going on.
@@ -144,14 +144,9 @@ pub(crate) fn look(config: &Config, vitals: Option<&Vitals>) -> anyhow::Result<S
 
 /// Runs the command.
 pub(crate) fn run(args: &cli::Common, config: &Config) -> anyhow::Result<u8> {
-    let status: Status = match get_json(config, "/v1/status")? {
+    let status = match known(config, "/v1/status", || look(config, None))? {
         Ok(status) => status,
-        Err(Reached::Refused(refused)) => return refused.tell(),
-        Err(Reached::Nobody(why)) => {
-            complain(format!("{why}; this is what the ledger says"));
-            look(config, None)?
-        }
-        Err(Reached::Answer(_)) => return Ok(0),
+        Err(status) => return Ok(status),
     };
     print(match args.json {
         true => serde_json::to_string(&status)? + "\n",

@@ -143,14 +143,28 @@ pub(crate) fn get_json<T: DeserializeOwned>(
     question: &str,
 ) -> anyhow::Result<Result<T, Reached>> {
     match get(config, question)? {
-        Reached::Answer(body) => {
-            let read = serde_json::from_slice(&body);
-            Ok(
-                Ok(read
-                    .context("the daemon's answer is not understood; is it of another version?")?),
-            )
-        }
+        Reached::Answer(body) => understood(&body).map(Ok),
         other => Ok(Err(other)),
+    }
+}
+
+/// What is known, in JSON that is read here: what the daemon says; where none answers, that is said, and `look` tells what the
+/// ledger says. The exit status where the daemon refuses.
+///
+/// # Errors
+/// As [`get`], and those of `look`.
+pub(crate) fn known<T: DeserializeOwned>(
+    config: &Config,
+    question: &str,
+    look: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<Result<T, u8>> {
+    match get(config, question)? {
+        Reached::Answer(body) => understood(&body).map(Ok),
+        Reached::Refused(refused) => refused.tell().map(Err),
+        Reached::Nobody(why) => {
+            complain(format!("{why}; this is what the ledger says"));
+            look().map(Ok)
+        }
     }
 }
 
@@ -162,15 +176,15 @@ pub(crate) fn put(config: &Config, wish: &Wish) -> anyhow::Result<Option<Replied
     let asked = Asked { wish: wish.clone(), login: login() };
     let body = Bytes::from(serde_json::to_vec(&asked)?);
     match ask(config, Method::POST, "/v1/requests", body)? {
-        Reached::Answer(body) => {
-            let read = serde_json::from_slice(&body);
-            Ok(Some(
-                read.context("the daemon's answer is not understood; is it of another version?")?,
-            ))
-        }
+        Reached::Answer(body) => understood(&body).map(Some),
         Reached::Refused(refused) => Err(anyhow!(refused.words())),
         Reached::Nobody(_) => Ok(None),
     }
+}
+
+fn understood<T: DeserializeOwned>(body: &[u8]) -> anyhow::Result<T> {
+    let read = serde_json::from_slice(body);
+    read.context("the daemon's answer is not understood; is it of another version?")
 }
 
 fn ask(config: &Config, method: Method, question: &str, body: Bytes) -> anyhow::Result<Reached> {

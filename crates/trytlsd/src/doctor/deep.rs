@@ -357,10 +357,10 @@ fn ldap(seen: &Seen, _: &Deep) -> Vec<Said> {
         return directory::answers(&seen.config, &seen.host);
     }
     let Ok(cf) = seen.host.cf() else { return Vec::new() };
-    let Some(access) = &cf.access else { return Vec::new() };
-    let leaves = access.leaves();
-    let line = leaves.iter().find(|line| line.class == "ldap");
-    vec![match line {
+    if cf.access.is_none() {
+        return Vec::new();
+    }
+    vec![match cf.access_in_ldap() {
         None => good("no part of the access map is in LDAP"),
         Some(line) if seen.host.line().is_some() => note(format!(
             "line {} of the cf: a part of the access map is in LDAP; entries are written to {} beside it",

@@ -11,8 +11,7 @@ use crate::host::Host;
 /// Whether sendmail asks a directory.
 pub(super) fn access_map(config: &Config, cf: &Cf) -> Said {
     let path = config.access.cf.0.0.display();
-    let leaves = cf.access.as_ref().map(|access| access.leaves()).unwrap_or_default();
-    match leaves.iter().find(|line| line.class == "ldap") {
+    match cf.access_in_ldap() {
         Some(line) => good(format!("{path}, line {}: the access map is in LDAP", line.line)),
         None => wrong(format!("{path}: no access map is in LDAP; entries there have no effect"))
             .mend("in sendmail.mc, before the MAILER lines: FEATURE(`access_db', `LDAP')dnl")

@@ -192,8 +192,12 @@ impl Overview {
         let path = &config.ledger.path.0.0;
         let looked_at = now.saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN).min(since);
         let wanted = Wanted { of: None, after: None, since: looked_at, limit: MOST_HAPPENINGS };
+        let mut votes = Vec::new();
         let (ledger, loaded, (history, newest)) = match View::open(path) {
             Ok(mut view) => {
+                if config.is_shared() {
+                    votes = view.votes()?;
+                }
                 let history = view.happenings(&wanted)?;
                 (true, view.load()?, history)
             }
@@ -242,7 +246,7 @@ impl Overview {
             holds: Vec::new(),
             lifted: relays::lifted(&state, now),
             clients: clients::clients(&state, now),
-            fleet: config.is_shared().then(|| Fleet::look(config)).transpose()?,
+            fleet: config.is_shared().then(|| Fleet::of(config, votes)),
             counts: Counts::default(),
             queue_return,
             queue_return_is_set: set.is_some(),
